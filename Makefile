@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+# A thin front to Meson. Everything that is built lies in build/.
+BUILD := build
+ASAN := build/asan
+CLANG := build/clang
+MESON := meson
+SETUP_OPTIONS ?=
+
+# make run: a Linux program on memory that Quire manages. RUN is its command line.
+RUN ?= cat /proc/meminfo
+
+SOURCES = $(shell git ls-files '*.[ch]' 2>/dev/null || find . -name '*.[ch]' -not -path './build/*')
+
+.PHONY: all setup run test bench check-full format lint install clean
+
+all: setup
+	@$(MESON) compile -C $(BUILD)
+
+setup:
+	@tools/setup.sh build
+	@[ -f $(BUILD)/build.ninja ] || $(MESON) setup $(BUILD) $(SETUP_OPTIONS)
+
+run: all
+	@$(BUILD)/cli/quire run -- $(RUN)
+
+test: setup-test
+	@tools/run-tests.sh fast
+
+check-full: setup-test
+	@tools/run-tests.sh full
+
+bench: all
+	@$(MESON) test -C $(BUILD) --benchmark
+
+.PHONY: setup-test
+setup-test: setup
+	@tools/setup.sh test
+	@[ -f $(ASAN)/build.ninja ] || $(MESON) setup $(ASAN) $(SETUP_OPTIONS) \
+		-Db_sanitize=address,undefined -Db_lundef=false
+
+format:
+	@tools/setup.sh lint
+	@clang-format -i $(SOURCES)
+
+lint: setup
+	@tools/setup.sh lint
+	@tools/lint.sh
+
+install: all
+	@$(MESON) install -C $(BUILD)
+
+clean:
+	@rm -rf $(BUILD)

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Checks that the tools for a step (build, test or lint) are there, and installs
+# what is missing with apt-get. Does nothing, quickly, when all is there.
+set -eu
+
+step=${1:-build}
+missing=()
+
+# need COMMAND PACKAGE
+need() {
+	command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+
+need gcc gcc
+need ld binutils
+need meson meson
+need ninja ninja-build
+need pkg-config pkg-config
+# The tests are part of the build.
+[ -e /usr/include/cmocka.h ] || pkg-config --exists cmocka 2>/dev/null || missing+=(libcmocka-dev)
+[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+
+case $step in
+build) ;;
+test)
+	need busybox busybox-static
+	need sqlite3 sqlite3
+	need python3 python3
+	need perl perl
+	need node nodejs
+	need git git
+	need xz xz-utils
+	;;
+lint)
+	need clang clang
+	need clang-format clang-format
+	need clang-tidy clang-tidy
+	;;
+*)
+	echo "usage: $0 build|test|lint" >&2
+	exit 2
+	;;
+esac
+
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+install="apt-get install -y --no-install-recommends ${missing[*]}"
+if ! command -v apt-get >/dev/null 2>&1; then
+	echo "Quire needs these tools (Debian's package names): ${missing[*]}" >&2
+	exit 1
+fi
+if [ "$(id -u)" -eq 0 ]; then
+	as_root=(env DEBIAN_FRONTEND=noninteractive)
+elif sudo -n true 2>/dev/null; then
+	as_root=(sudo -n env DEBIAN_FRONTEND=noninteractive)
+else
+	echo "Quire needs packages that are not installed. Run:" >&2
+	echo "	sudo $install" >&2
+	exit 1
+fi
+echo "Installing: ${missing[*]}"
+if ! "${as_root[@]}" $install >/dev/null 2>&1; then
+	"${as_root[@]}" apt-get update
+	"${as_root[@]}" $install
+fi
