@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault-inject.h - make allocations fail on purpose.
+ *
+ * A test arms a point, runs, and looks whether the error reached the caller and nothing leaked.
+ * should_fail() is consulted once per page allocation and once per slab allocation.
+ */
+#ifndef QUIRE_FAULT_INJECT_H
+#define QUIRE_FAULT_INJECT_H
+
+#include <quire/atomic.h>
+#include <quire/types.h>
+
+struct fault_attr {
+	long nth;	   /* the nth call from now fails (1: the next); 0: off */
+	long interval;	   /* every interval-th call fails; 0: off */
+	atomic_long_t calls; /* calls seen since the counter was last cleared */
+	atomic_long_t failed;
+};
+
+extern struct fault_attr fail_page_alloc;
+extern struct fault_attr failslab;
+
+bool should_fail_slow(struct fault_attr *attr);
+
+/* __GFP_NOFAIL allocations do not ask. */
+static inline bool should_fail(struct fault_attr *attr)
+{
+	if (!(attr->nth | attr->interval))
+		return false;
+	return should_fail_slow(attr);
+}
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fs.h - what the memory manager needs to know of files: inode, its page cache, open file.
+ *
+ * An inode here is an object addressed in pages: a file of the host (i_dev, i_ino name it; its
+ * storage is machine_block_rw(i_blkdev, ...)), or a shared-memory object, whose only copy is its
+ * page cache.
+ *
+ * mapping->lock (a sleeping mutex) covers i_pages, i_mmap, i_size, nrpages and page-cache I/O of
+ * the inode. It nests inside mmap_lock and outside page_table_lock.
+ */
+#ifndef QUIRE_FS_H
+#define QUIRE_FS_H
+
+#include <quire/atomic.h>
+#include <quire/list.h>
+#include <quire/mm_types.h>
+#include <quire/spinlock.h>
+#include <quire/xarray.h>
+
+struct inode;
+
+#define PAGECACHE_TAG_DIRTY XA_MARK_0
+
+struct address_space {
+	struct inode *host;
+	struct xarray i_pages;	      /* pgoff -> struct page, each with a reference */
+	struct rb_root_cached i_mmap; /* VMAs that map it (vma->shared) */
+	struct mutex lock;
+	unsigned long nrpages;
+	int wb_err; /* last write-back error, 0 none; reported once by file_check_wb_err() */
+};
+
+enum inode_kind {
+	INODE_FILE,  /* regular file of the host */
+	INODE_SHMEM, /* MAP_SHARED|MAP_ANONYMOUS */
+};
+
+struct inode {
+	struct address_space i_data;
+	enum inode_kind i_kind;
+	atomic_t i_count; /* open files and VMAs through struct file; page cache alone holds none */
+	u64 i_dev, i_ino; /* identity; i_dev in the host's dev_t encoding (stat) */
+	loff_t i_size;	  /* bytes */
+	u64 i_version;	  /* change time of the host file in ns, when the cache was known good */
+	u64 i_blkdev;	  /* number for machine_block_rw(); 0 none */
+	bool i_writable;  /* the port can write it back */
+	struct list_head i_hash;
+	struct list_head i_lru;
+};
+
+#define FMODE_READ 1u
+#define FMODE_WRITE 2u
+
+/* An open file that something is mapped from. path: as /proc/<pid>/maps shows it. */
+struct file {
+	atomic_t f_count;
+	unsigned int f_mode; /* FMODE_* */
+	struct inode *f_inode;
+	u64 f_id; /* equal for mappings made through one open file description, where known */
+	char *f_path;
+};
+
+/*
+ * The host file (dev, ino): found in the table or made. *created tells the caller that i_blkdev is
+ * still 0 and the port has to supply storage. May sleep. ERR_PTR(-ENOMEM).
+ */
+struct inode *inode_get(u64 dev, u64 ino, bool *created);
+/* The inode if it is cached, with a reference, else NULL. */
+struct inode *inode_lookup(u64 dev, u64 ino);
+void ihold(struct inode *inode);
+/*
+ * Drop a reference. The inode and its clean cache stay (for the next open) until memory runs
+ * short or inode_evict() is called. May sleep.
+ */
+void iput(struct inode *inode);
+/* A new shared-memory object of size bytes with a reference. May sleep. */
+struct inode *shmem_inode_new(loff_t size);
+/* Free unused inodes with all their clean pages; returns pages freed. May sleep. */
+unsigned long prune_icache(unsigned long nr_pages);
+/* Write back all and drop every inode of the machine: shutdown. Returns 0 or the first error. */
+int inodes_shutdown(void);
+
+/* Takes over the caller's reference to inode. path is copied. ERR_PTR(-ENOMEM). */
+struct file *file_alloc(struct inode *inode, unsigned int mode, const char *path);
+static inline struct file *get_file(struct file *f)
+{
+	atomic_inc(&f->f_count);
+	return f;
+}
+void fput(struct file *f);
+
+#endif

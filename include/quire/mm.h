@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm.h - address spaces: life, mapping calls, faults, access from the kernel.
+ *
+ * Every call names its mm_struct: there is no hidden current. Unless a comment says otherwise a
+ * function may sleep, takes mmap_lock itself, and returns 0 or a negative errno as the Linux
+ * system call of the name does.
+ */
+#ifndef QUIRE_MM_H
+#define QUIRE_MM_H
+
+#include <quire/err.h>
+#include <quire/gfp.h>
+#include <quire/mm_types.h>
+#include <quire/mmzone.h>
+#include <quire/page-flags.h>
+
+/* ---- Tunables of the fault path (set at boot) --------------------------------------------- */
+
+extern unsigned int anon_fault_max_order; /* largest anonymous fill, 0 ... 9; 0 in --fill 4k */
+extern unsigned int fault_around_order;	  /* pages mapped around a file or zero fault: 2^order */
+extern unsigned long mmap_min_addr;	  /* bytes, 65536 */
+extern int sysctl_max_map_count;	  /* VMAs of one mm, 65530 */
+#define STACK_GUARD_GAP (256UL << PAGE_SHIFT)
+
+/* ---- Life of an address space ------------------------------------------------------------- */
+
+/* Empty, one user, task_size and mmap_base set to defaults. NULL: no memory. */
+struct mm_struct *mm_alloc(void);
+static inline void mmget(struct mm_struct *mm)
+{
+	atomic_inc(&mm->mm_users);
+}
+/* The last one unmaps everything and frees the tables (exit_mmap) and drops the struct. */
+void mmput(struct mm_struct *mm);
+void mmdrop(struct mm_struct *mm);
+/*
+ * fork: a copy of oldmm, private writable pages write-protected in both and shared until
+ * written; pinned pages copied at once. VM_DONTCOPY and VM_WIPEONFORK obeyed. Takes oldmm's
+ * mmap_lock for writing and RETURNS WITH IT HELD (also on error), so that a port can clone its
+ * own translations before any new one is made; the caller does up_write(). ERR_PTR(-ENOMEM).
+ */
+struct mm_struct *dup_mm(struct mm_struct *oldmm);
+
+extern struct list_head mmlist; /* all mms */
+extern spinlock_t mmlist_lock;
+
+/* ---- VMAs --------------------------------------------------------------------------------- */
+
+/* mmap_lock held (any mode). First VMA with vm_end > addr, or NULL. */
+struct vm_area_struct *find_vma(struct mm_struct *mm, unsigned long addr);
+/* mmap_lock held. The VMA that contains addr, or NULL. */
+struct vm_area_struct *vma_lookup(struct mm_struct *mm, unsigned long addr);
+/* mmap_lock held. First VMA that meets [start, end). */
+struct vm_area_struct *find_vma_intersection(struct mm_struct *mm, unsigned long start,
+					     unsigned long end);
+/* mmap_lock held. Next VMA above vma, or NULL. */
+struct vm_area_struct *vma_next(struct vm_area_struct *vma);
+
+#define for_each_vma(mm, vma) for (vma = find_vma(mm, 0); vma; vma = vma_next(vma))
+
+static inline unsigned long vma_pages(const struct vm_area_struct *vma)
+{
+	return (vma->vm_end - vma->vm_start) >> PAGE_SHIFT;
+}
+static inline bool vma_is_anonymous(const struct vm_area_struct *vma)
+{
+	return !vma->vm_ops;
+}
+static inline pgoff_t linear_page_index(const struct vm_area_struct *vma, unsigned long addr)
+{
+	return ((addr - vma->vm_start) >> PAGE_SHIFT) + vma->vm_pgoff;
+}
+
+struct vm_fault {
+	struct vm_area_struct *vma;
+	unsigned int flags;	/* FAULT_FLAG_* */
+	pgoff_t pgoff;		/* of address, in vma's backing */
+	unsigned long address;	/* page aligned */
+	unsigned long real_address;
+	pmd_t *pmd;
+	pte_t *pte;
+	pte_t orig_pte;
+	struct page *page;	/* what ->fault() found; with a reference, mapping->lock held */
+};
+
+/* How a kind of mapping behaves. All called with mmap_lock held. */
+struct vm_operations_struct {
+	void (*open)(struct vm_area_struct *vma);  /* the VMA was copied: split, fork */
+	void (*close)(struct vm_area_struct *vma); /* the VMA goes away */
+	int (*may_split)(struct vm_area_struct *vma, unsigned long addr);
+	int (*mremap)(struct vm_area_struct *vma);
+	/* Find the page for vmf->pgoff: vmf->page referenced; or VM_FAULT_SIGBUS, _OOM. */
+	vm_fault_t (*fault)(struct vm_fault *vmf);
+	/* A shared page is about to become writable. */
+	vm_fault_t (*page_mkwrite)(struct vm_fault *vmf);
+	const char *(*name)(struct vm_area_struct *vma); /* for /proc/<pid>/maps */
+};
+
+extern const struct vm_operations_struct generic_file_vm_ops; /* regular files */
+extern const struct vm_operations_struct shmem_vm_ops;	      /* shared memory objects */
+
+/* ---- mmap and its family: Linux's results and errnos -------------------------------------- */
+
+/*
+ * mmap(2). file NULL: MAP_ANONYMOUS (shared anonymous makes its own object). A reference to file
+ * is taken when the mapping is made. pgoff in pages. *populate, if not NULL, is set to the bytes the
+ * caller should pass to mm_populate() (MAP_POPULATE, MAP_LOCKED) after the call.
+ * Returns the address or a negative errno (IS_ERR_VALUE).
+ */
+unsigned long do_mmap(struct mm_struct *mm, struct file *file, unsigned long addr,
+		      unsigned long len, unsigned long prot, unsigned long flags, pgoff_t pgoff,
+		      unsigned long *populate);
+/*
+ * A mapping of the machine's own making (vdso, device memory): [addr, addr+len) must be free.
+ * ops may be NULL for plain anonymous with the given flags. vm_private_data = data.
+ */
+int install_special_mapping(struct mm_struct *mm, unsigned long addr, unsigned long len,
+			    vm_flags_t flags, const struct vm_operations_struct *ops, void *data);
+int do_munmap(struct mm_struct *mm, unsigned long start, size_t len);
+int do_mprotect(struct mm_struct *mm, unsigned long start, size_t len, unsigned long prot);
+unsigned long do_mremap(struct mm_struct *mm, unsigned long addr, unsigned long old_len,
+			unsigned long new_len, unsigned long flags, unsigned long new_addr);
+/* brk(2): the new end, or the old one when it cannot be had. */
+unsigned long do_brk(struct mm_struct *mm, unsigned long brk);
+int do_madvise(struct mm_struct *mm, unsigned long start, size_t len, int behavior);
+int do_msync(struct mm_struct *mm, unsigned long start, size_t len, int flags);
+/* vec: one byte a page, kernel memory, at least len / PAGE_SIZE bytes. */
+int do_mincore(struct mm_struct *mm, unsigned long start, size_t len, unsigned char *vec);
+int do_mlock(struct mm_struct *mm, unsigned long start, size_t len, int flags);
+int do_munlock(struct mm_struct *mm, unsigned long start, size_t len);
+int do_mlockall(struct mm_struct *mm, int flags);
+int do_munlockall(struct mm_struct *mm);
+/* Fault in [start, start+len) as MAP_POPULATE does; errors are ignored there. */
+int mm_populate(struct mm_struct *mm, unsigned long start, unsigned long len);
+
+/* mmap_lock held for writing. Address for a new mapping; flags MAP_*; or negative errno. */
+unsigned long get_unmapped_area(struct mm_struct *mm, unsigned long addr, unsigned long len,
+				pgoff_t pgoff, unsigned long flags);
+/* mmap_lock held for writing. Grow a VM_GROWSDOWN VMA down to addr. */
+int expand_stack_locked(struct vm_area_struct *vma, unsigned long addr);
+
+/* ---- Faults ------------------------------------------------------------------------------- */
+
+enum fault_flag {
+	FAULT_FLAG_WRITE = 1 << 0,
+	FAULT_FLAG_USER = 1 << 6,
+	FAULT_FLAG_REMOTE = 1 << 7, /* by the kernel or another process: fill no TLB */
+	FAULT_FLAG_INSTRUCTION = 1 << 8,
+};
+
+#define VM_FAULT_OOM 0x000001u
+#define VM_FAULT_SIGBUS 0x000002u
+#define VM_FAULT_MAJOR 0x000004u
+#define VM_FAULT_SIGSEGV 0x000040u
+#define VM_FAULT_NOPAGE 0x000100u
+#define VM_FAULT_RETRY 0x000400u
+#define VM_FAULT_ERROR (VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV)
+
+/* mmap_lock held for reading; the VMA permits the access. address may be unaligned. */
+vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long address, unsigned int flags);
+
+/* Page fault error code, as the processor pushes it. */
+#define X86_PF_PROT (1u << 0)
+#define X86_PF_WRITE (1u << 1)
+#define X86_PF_USER (1u << 2)
+#define X86_PF_RSVD (1u << 3)
+#define X86_PF_INSTR (1u << 4)
+
+/* What a fault came to. signo 0: resolved, the access may be tried again. */
+struct fault_result {
+	int signo;   /* SIGSEGV or SIGBUS, or 0; SIGKILL: out of memory */
+	int si_code; /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR */
+	bool major;
+	enum { FAULT_WAS_FILL = 0, FAULT_WAS_MINOR } kind; /* FILL: the tables had the entry */
+};
+
+#define SEGV_MAPERR 1
+#define SEGV_ACCERR 2
+#define BUS_ADRERR 2
+
+/* arch/x86/fault.c: the processor's (or the host's) fault at address, from user mode. */
+struct fault_result do_page_fault(struct mm_struct *mm, unsigned long address,
+				  unsigned int error_code);
+
+/* ---- The kernel's access to user memory --------------------------------------------------- */
+
+/*
+ * Copy through the page tables and the direct map, faulting pages in as the program's own access
+ * would. Return the number of bytes NOT copied. mmap_lock is taken for reading.
+ */
+size_t copy_to_mm(struct mm_struct *mm, unsigned long dst, const void *src, size_t n);
+size_t copy_from_mm(struct mm_struct *mm, void *dst, unsigned long src, size_t n);
+size_t clear_mm(struct mm_struct *mm, unsigned long dst, size_t n);
+/* Length without the NUL; max if there is none within max bytes; -EFAULT. */
+long strncpy_from_mm(struct mm_struct *mm, char *dst, unsigned long src, long max);
+/* As /proc/<pid>/mem and ptrace see memory: force overrides protection (write breaks COW). */
+size_t access_remote_mm(struct mm_struct *mm, unsigned long addr, void *buf, size_t n, bool write,
+			bool force);
+
+/*
+ * Fault in and pin (get_page + _pincount) the nr pages from the page of start on. Returns how
+ * many (>= 1) or -EFAULT / -ENOMEM. Frames stay where they are and keep their contents until
+ * unpin_user_pages(); fork gives the child a copy. dirty: they were written by the machine.
+ */
+long pin_user_pages(struct mm_struct *mm, unsigned long start, unsigned long nr, bool write,
+		    struct page **pages);
+void unpin_user_pages(struct page **pages, unsigned long nr, bool dirty);
+
+/*
+ * Atomically exchange the u32 at uaddr if it equals *old; *old receives what was there.
+ * -EFAULT, or 0.
+ */
+int cmpxchg_user_u32(struct mm_struct *mm, unsigned long uaddr, u32 *old, u32 new_val);
+/*
+ * The page behind uaddr, faulted in for writing if write, with a reference; for futex keys.
+ * *offset_shared: true if it belongs to a shared mapping (then page->mapping/index name it).
+ */
+struct page *get_user_page(struct mm_struct *mm, unsigned long uaddr, bool write);
+
+/* ---- Table walking (mm->page_table_lock held unless said) ---------------------------------- */
+
+/* The pte slot for addr or NULL if there is no table there. */
+pte_t *pte_lookup(struct mm_struct *mm, unsigned long addr);
+/* Makes the tables. Takes page_table_lock itself only to link a new table. NULL: no memory. */
+pte_t *pte_alloc_map(struct mm_struct *mm, unsigned long addr);
+/* Free the empty and emptied tables of [start, end); floor/ceiling as in Linux's free_pgtables. */
+void free_pgd_range(struct mm_struct *mm, unsigned long addr, unsigned long end,
+		    unsigned long floor, unsigned long ceiling);
+/* mmap_lock (read suffices, or the mapping's lock for files). Unmap pages, keep the VMA. */
+void zap_page_range(struct vm_area_struct *vma, unsigned long start, unsigned long end);
+/* Unmap all pages of [start, end) in the mm's VMAs; frames are freed after the TLB flush. */
+void unmap_vmas(struct mm_struct *mm, struct vm_area_struct *vma, unsigned long start,
+		unsigned long end);
+/* mmap_lock for writing. Move entries (mremap); both in one mm; returns bytes moved. */
+unsigned long move_page_tables(struct vm_area_struct *vma, unsigned long old_addr,
+			       struct vm_area_struct *new_vma, unsigned long new_addr,
+			       unsigned long len);
+/* mmap_lock for writing. New protection for present entries, and flush. */
+void change_protection(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+		       pgprot_t newprot);
+/* mmap_lock for writing on both. Copy the entries of one VMA at fork. 0 or -ENOMEM. */
+int copy_page_range(struct vm_area_struct *dst_vma, struct vm_area_struct *src_vma);
+/*
+ * TLBs of the software kind only: forget that any entry of [start, end) was filled (clears
+ * Accessed), because the port has dropped those translations on its own account.
+ */
+void ptes_mkold(struct mm_struct *mm, unsigned long start, unsigned long end);
+
+pgprot_t vm_get_page_prot(vm_flags_t vm_flags);
+/* For writing at once: shared writable mapping without need of page_mkwrite, or private & owned. */
+void vma_set_page_prot(struct vm_area_struct *vma);
+
+/* ---- References and mapcounts ------------------------------------------------------------- */
+
+static inline void get_page(struct page *page)
+{
+	atomic_inc(&compound_head(page)->_refcount);
+}
+void put_page(struct page *page);
+static inline int page_count(struct page *page)
+{
+	return atomic_read(&compound_head(page)->_refcount);
+}
+static inline int page_mapcount(struct page *page)
+{
+	return atomic_read(&page->_mapcount) + 1;
+}
+static inline bool page_maybe_pinned(struct page *page)
+{
+	return atomic_read(&page->_pincount) > 0;
+}
+
+extern unsigned long zero_pfn; /* first frame of the zero folio */
+#define ZERO_FOLIO_ORDER 4
+static inline bool is_zero_pfn(unsigned long pfn)
+{
+	return pfn - zero_pfn < (1UL << ZERO_FOLIO_ORDER);
+}
+
+static inline unsigned long get_mm_counter(struct mm_struct *mm, enum mm_counter c)
+{
+	long v = atomic_long_read(&mm->rss_stat[c]);
+
+	return v < 0 ? 0 : (unsigned long)v;
+}
+static inline void add_mm_counter(struct mm_struct *mm, enum mm_counter c, long v)
+{
+	atomic_long_add(v, &mm->rss_stat[c]);
+}
+static inline unsigned long get_mm_rss(struct mm_struct *mm)
+{
+	return get_mm_counter(mm, MM_FILEPAGES) + get_mm_counter(mm, MM_ANONPAGES) +
+	       get_mm_counter(mm, MM_SHMEMPAGES);
+}
+static inline void count_mm_event(struct mm_struct *mm, enum mm_event e, long n)
+{
+	atomic_long_add(n, &mm->events[e]);
+}
+void update_hiwater_rss(struct mm_struct *mm);
+
+/* ---- Reclaim, first cut -------------------------------------------------------------------- */
+
+/* Called by the allocator's slow path (may sleep): clean unmapped page cache; pages freed. */
+unsigned long try_to_free_pages(gfp_t gfp, unsigned int order);
+/* Committed_AS and the limit, in pages. */
+extern atomic_long_t vm_committed_as;
+
+/* printk over machine_log(). */
+void printk(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define pr_err(...) printk(LOG_ERR, __VA_ARGS__)
+#define pr_warn(...) printk(LOG_WARNING, __VA_ARGS__)
+#define pr_info(...) printk(LOG_INFO, __VA_ARGS__)
+/* The core's own state is broken; nothing a guest does may reach it. */
+#define BUG_ON(cond)                                                                               \
+	do {                                                                                       \
+		if (__builtin_expect(!!(cond), 0))                                                 \
+			machine_panic(__FILE__ ": BUG_ON(" #cond ")");                             \
+	} while (0)
+
+#endif

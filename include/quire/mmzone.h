@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmzone.h - node, zones, the buddy system's free lists, per-CPU lists.
+ *
+ *   pglist_data --> node_zones[ZONE_DMA | ZONE_DMA32 | ZONE_NORMAL | ZONE_MOVABLE]
+ *                        free_area[order].free_list[migratetype] -> struct page (lru)
+ *                        per_cpu_pages[cpu]
+ *
+ * Deferred initialisation: a zone's frames beyond `grown_pfn` have no valid struct page yet; the
+ * allocator initialises the next block of 2^MAX_ORDER frames when the free lists run short, so
+ * that booting costs the same at any size of RAM.
+ */
+#ifndef QUIRE_MMZONE_H
+#define QUIRE_MMZONE_H
+
+#include <quire/machine.h>
+#include <quire/mm_types.h>
+
+#define MAX_ORDER 10 /* largest order, inclusive */
+#define NR_PAGE_ORDERS (MAX_ORDER + 1)
+#define MAX_ORDER_NR_PAGES (1UL << MAX_ORDER)
+
+enum zone_type { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, MAX_NR_ZONES };
+
+enum migratetype { MIGRATE_UNMOVABLE, MIGRATE_MOVABLE, MIGRATE_RECLAIMABLE, MIGRATE_TYPES };
+
+enum zone_watermarks { WMARK_MIN, WMARK_LOW, WMARK_HIGH, NR_WMARK };
+
+struct free_area {
+	struct list_head free_list[MIGRATE_TYPES];
+	unsigned long nr_free; /* blocks */
+};
+
+/* Hot frames of one CPU; touched only by that CPU with interrupts off. */
+struct per_cpu_pages {
+	int count; /* frames on the lists */
+	int high;  /* above it, batch frames go back */
+	int batch;
+	struct list_head lists[MIGRATE_TYPES];
+};
+
+struct zone {
+	spinlock_t lock; /* free_area, grown_pfn, flags of free pages; interrupts off */
+	const char *name;
+	int node;
+	unsigned long zone_start_pfn;
+	unsigned long spanned_pages; /* with holes */
+	unsigned long present_pages; /* without */
+	atomic_long_t managed_pages; /* given to the allocator, also those not grown to yet */
+	unsigned long grown_pfn;     /* frames from here on are free and not initialised */
+	unsigned long ungrown_pages; /* how many frames that is */
+	atomic_long_t nr_free;	     /* frames free in the buddy system, ungrown ones included */
+	unsigned long watermark[NR_WMARK];
+	unsigned long lowmem_reserve[MAX_NR_ZONES];
+	struct free_area free_area[NR_PAGE_ORDERS];
+	struct per_cpu_pages pcp[MACHINE_MAX_CPUS];
+};
+
+struct pglist_data {
+	int node_id;
+	unsigned long node_start_pfn;
+	unsigned long node_spanned_pages;
+	unsigned long node_present_pages;
+	struct zone node_zones[MAX_NR_ZONES];
+};
+
+extern struct pglist_data contig_page_data;
+extern struct page *mem_map; /* struct page of frame 0 */
+extern unsigned long max_pfn; /* one past the last frame of RAM */
+
+#define pfn_to_page(pfn) (mem_map + (pfn))
+#define page_to_pfn(page) ((unsigned long)((page) - mem_map))
+#define page_to_phys(page) ((phys_addr_t)page_to_pfn(page) << PAGE_SHIFT)
+#define page_address(page) __va(page_to_phys(page))
+#define virt_to_page(addr) pfn_to_page(__pa(addr) >> PAGE_SHIFT)
+
+/* A frame of RAM that the allocator manages. */
+bool pfn_valid(unsigned long pfn);
+
+/*
+ * Boot: reads the machine's memory map, places mem_map, builds the zones and the slab caches, the
+ * zero folio and the rest of the core. Called once, early, by the port. 0 or -ENOMEM (too little
+ * RAM), -EINVAL (no usable map).
+ */
+int mm_init(void);
+
+/* Frames of RAM that the allocator was given, and that are free now (per-CPU lists included). */
+unsigned long totalram_pages(void);
+unsigned long nr_free_pages(void);
+/* Empties every per-CPU list. Only when no other CPU is in the allocator. */
+void drain_all_pages(void);
+
+#endif

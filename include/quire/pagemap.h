@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pagemap.h - the page cache and file reverse mapping.
+ *
+ * Unless said otherwise: may sleep; mapping->lock is taken inside ("locked" variants: is held).
+ */
+#ifndef QUIRE_PAGEMAP_H
+#define QUIRE_PAGEMAP_H
+
+#include <quire/fs.h>
+#include <quire/mm.h>
+
+/* mapping->lock held. The cached page with a reference, or NULL. Does no I/O. */
+struct page *find_get_page(struct address_space *mapping, pgoff_t index);
+/*
+ * mapping->lock held. The page at index, read from storage if need be (with read-ahead when ra is
+ * set), with a reference; *major set if it waited for storage. ERR_PTR(-ENOMEM, -EIO). The caller
+ * has checked index against i_size.
+ */
+struct page *filemap_get_page(struct address_space *mapping, pgoff_t index, bool ra, bool *major);
+/*
+ * Fill the cache for [index, index + nr) by read(struct, ...) of the caller: for ports that have
+ * the file open at the moment and can read it cheaper than machine_block_rw(). Reads at most what
+ * i_size covers; absent pages only.
+ */
+int filemap_read_ahead(struct address_space *mapping, pgoff_t index, unsigned long nr);
+/* File contents for the kernel (ELF headers); short at end of file. Bytes or -EIO, -ENOMEM. */
+ssize_t kernel_read(struct file *file, void *buf, size_t count, loff_t pos);
+
+/* Write back dirty pages with indices in [start, end]; cleans and write-protects every pte. */
+int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t start, pgoff_t end);
+int filemap_write_and_wait_range_locked(struct address_space *mapping, pgoff_t start, pgoff_t end);
+bool mapping_has_dirty(struct address_space *mapping);
+/* Returns and clears the stored write-back error. */
+int file_check_wb_err(struct file *file);
+
+/*
+ * The file became size bytes long: unmaps what lies beyond from every process (private copies
+ * beyond the end included), drops those pages, zeroes the tail of the last one.
+ */
+void truncate_setsize(struct inode *inode, loff_t size);
+void truncate_setsize_locked(struct inode *inode, loff_t size);
+/* The bytes [pos, pos+len) of the host file were changed behind the cache by a guest's write():
+ * cached pages get them again from storage, in place, dirty bytes elsewhere in the page kept.
+ * mapping->lock held. 0 or -EIO. */
+int filemap_refresh_range_locked(struct address_space *mapping, loff_t pos, loff_t len);
+/* Storage changed outside the machine: drop clean pages everywhere, unmapping them. */
+void invalidate_mapping_locked(struct address_space *mapping);
+/* Hole: as truncate for a middle range of whole pages (MADV_REMOVE, fallocate). */
+void truncate_pagecache_range_locked(struct inode *inode, pgoff_t start, pgoff_t end);
+
+/* mapping->lock held: unmap indices [start, end] from every VMA of the mapping; even_cows: private
+ * copies too. */
+void unmap_mapping_range(struct address_space *mapping, pgoff_t start, pgoff_t end,
+			 bool even_cows);
+/* mapping->lock held: clean and write-protect all ptes of the page; whether one was dirty. */
+bool page_mkclean(struct page *page);
+
+/* mapping->lock is taken: enter and remove a file VMA in i_mmap. */
+void vma_link_file(struct vm_area_struct *vma);
+void vma_unlink_file(struct vm_area_struct *vma);
+
+/* Marks a page-cache page dirty (page must not be truncated meanwhile). */
+bool set_page_dirty(struct page *page);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sched.h - tasks as the Linux ABI sees them: thread (task_struct) and thread group
+ * (signal_struct). The machine embeds task_struct in what it knows of a thread itself.
+ */
+#ifndef QUIRE_SCHED_H
+#define QUIRE_SCHED_H
+
+#include <quire/fs.h>
+#include <quire/list.h>
+#include <quire/mm.h>
+
+#define TASK_COMM_LEN 16
+#define RLIM_NLIMITS 16
+#define RLIM_INFINITY (~0UL)
+#define _NSIG 64
+
+enum { RLIMIT_CPU_, RLIMIT_FSIZE_, RLIMIT_DATA_, RLIMIT_STACK_, RLIMIT_CORE_, RLIMIT_RSS_,
+       RLIMIT_NPROC_, RLIMIT_NOFILE_, RLIMIT_MEMLOCK_, RLIMIT_AS_ };
+
+struct rlimit64 {
+	u64 rlim_cur, rlim_max;
+};
+
+/* As the kernel's rt_sigaction() takes it on x86-64. */
+struct k_sigaction {
+	unsigned long handler; /* 0 SIG_DFL, 1 SIG_IGN */
+	unsigned long flags;   /* SA_* */
+	unsigned long restorer;
+	u64 mask;
+};
+
+struct rusage_counts {
+	unsigned long min_flt, maj_flt;
+	unsigned long maxrss; /* KiB */
+};
+
+/* One per thread group. */
+struct signal_struct {
+	atomic_t live;		   /* threads that have not begun to exit */
+	atomic_t count;		   /* references: threads, and who looks at it */
+	pid_t tgid;
+	spinlock_t siglock;	   /* action[], threads, rlim, group_exit */
+	struct list_head threads;  /* task_struct.thread_node */
+	struct k_sigaction action[_NSIG + 1];
+	bool group_exit;
+	int group_exit_code;	   /* wait status */
+	struct rlimit64 rlim[RLIM_NLIMITS];
+	atomic_long_t min_flt, maj_flt, nsyscalls;
+	struct rusage_counts children; /* waited-for children, under siglock */
+	unsigned long maxrss;	   /* KiB, of earlier images */
+	u64 start_ns;
+};
+
+/* One per thread. The machine's own part follows it in memory. */
+struct task_struct {
+	struct signal_struct *signal;
+	struct mm_struct *mm; /* NULL once it has exited */
+	pid_t pid;	      /* thread id */
+	pid_t tgid;
+	struct list_head thread_node;
+	struct list_head tasks; /* task_list, all threads, under tasklist_lock */
+	char comm[TASK_COMM_LEN];
+	unsigned long clear_child_tid; /* user address or 0 */
+	unsigned long robust_list;     /* user address of struct robust_list_head or 0 */
+	u64 blocked;		       /* the guest's signal mask, bit n-1: signal n */
+	unsigned long sas_sp;	       /* alternate signal stack, guest's */
+	size_t sas_size;
+	int sas_flags;
+	atomic_t usage;
+};
+
+extern struct list_head task_list;
+extern spinlock_t tasklist_lock;
+
+/*
+ * Life. All in linux/task.c; the machine calls them. task is the machine's allocation, its
+ * task_struct part zeroed. With signal NULL a new group is made. -ENOMEM.
+ */
+int task_init(struct task_struct *task, struct signal_struct *signal);
+void task_register(struct task_struct *task, pid_t pid, pid_t tgid); /* visible in task_list */
+void task_unregister(struct task_struct *task);
+void signal_put(struct signal_struct *signal);
+/* tasklist_lock held. */
+struct task_struct *find_task_by_pid(pid_t pid);	  /* any thread */
+struct task_struct *find_group_leader(pid_t tgid);	  /* some thread of the group */
+/* The mm of thread group pid with a reference on mm_users, or NULL. */
+struct mm_struct *get_task_mm(pid_t pid);
+void set_task_comm(struct task_struct *task, const char *path_or_name);
+
+/* ---- The machine's services to linux/, beyond machine.h ------------------------------------ */
+
+/* The thread that runs. */
+struct task_struct *machine_current(void);
+/*
+ * As machine_wait(), but ends with -EINTR when a signal of the guest or a kill arrives. Signals are
+ * delivered with the guest's mask.
+ */
+int machine_wait_interruptible(u32 *word, u32 val, u64 timeout_ns);
+/* The file behind a guest's descriptor, for mapping. ERR_PTR(-EBADF, -ENODEV, -EACCES, -ENOMEM).
+ * *anon is set and NULL returned for a file that maps as anonymous memory (/dev/zero). */
+struct file *machine_fget(int fd, bool *anon);
+/* Opens a file of the host by path for the kernel (exec). follow: its permission to execute is
+ * checked. ERR_PTR(-ENOENT, -EACCES ...). */
+struct file *machine_open_exec(const char *path);
+
+/* ---- linux/exec.c: building a program image ------------------------------------------------ */
+
+#define MAX_ARG_STRLEN (PAGE_SIZE * 32)
+#define BINPRM_BUF_SIZE 256
+
+/*
+ * An execve() under way. Filled in by the caller: filename (as given), argv/envp strings by
+ * bprm_copy_strings(), the auxv values that only the machine knows. exec_load() then follows #!
+ * lines and builds the image in a fresh mm; nothing of the caller's mm is touched.
+ */
+struct linux_binprm {
+	const char *filename;	     /* path given to execve */
+	char interp_path[4096];	     /* file loaded at last (after #!) */
+	struct mm_struct *mm;	     /* the new image; the caller's after success */
+	struct rlimit64 stack_limit; /* RLIMIT_STACK */
+	bool randomize;		     /* ASLR */
+	/* Argument pages: strings packed from the top down, in kernel pages. */
+	struct page **arg_pages;
+	unsigned long arg_top, arg_pos; /* bytes; arg_pos falls */
+	int argc, envc;
+	/* Auxiliary vector inputs. */
+	unsigned long vdso_addr, hwcap, hwcap2, minsigstksz, clktck;
+	u32 uid, euid, gid, egid;
+	bool secure;
+	/* Results. */
+	unsigned long entry, sp;
+	struct file *exe; /* referenced by mm->exe_file too */
+	char comm[TASK_COMM_LEN];
+};
+
+int bprm_init(struct linux_binprm *bprm, const char *filename);
+/* Copies a NULL-terminated vector of strings from user memory of mm (mm NULL: from kernel memory);
+ * call for envp first, then argv. -EFAULT, -E2BIG, -ENOMEM. */
+int bprm_copy_strings(struct linux_binprm *bprm, struct mm_struct *mm, unsigned long vec,
+		      bool is_env);
+/* -ENOENT, -EACCES, -ENOEXEC, -ELIBBAD, -ENOMEM, -ELOOP, -EIO, -E2BIG; on success mm, entry, sp. */
+int exec_load(struct linux_binprm *bprm);
+void bprm_free(struct linux_binprm *bprm);
+
+/* ---- linux/futex.c ------------------------------------------------------------------------- */
+
+long do_futex(struct task_struct *task, unsigned long uaddr, int op, u32 val,
+	      unsigned long timeout_or_val2, unsigned long uaddr2, u32 val3);
+long do_futex_waitv(struct task_struct *task, unsigned long waiters, unsigned int nr,
+		    unsigned int flags, unsigned long timeout, int clockid);
+/* At thread exit: robust list walk, clear_child_tid and its wake. mm still there. */
+void futex_exit_task(struct task_struct *task);
+void futex_init(void);
+
+/* ---- linux/syscall.c: the calls that Quire answers itself ---------------------------------- */
+
+#define SYSCALL_NOT_OURS (-100000L)
+/*
+ * mmap, munmap, mprotect, mremap, brk, madvise, msync, mincore, mlock*, munlock*, futex*,
+ * set_robust_list, get_robust_list, set_tid_address, sysinfo, getrusage(SELF/CHILDREN/THREAD memory fields are merged by the
+ * machine), prlimit64/getrlimit/setrlimit (memory limits), sched_getaffinity, getcpu,
+ * membarrier, process_vm_readv/writev, and ENOSYS for what is not built. Others:
+ * SYSCALL_NOT_OURS. May sleep.
+ */
+long linux_syscall(struct task_struct *task, unsigned long nr, const unsigned long *args);
+
+/* ---- linux/proc.c -------------------------------------------------------------------------- */
+
+/* Which text a path under /proc asks for; pid 0 for system-wide ones. */
+enum proc_kind {
+	PROC_NONE,
+	PROC_MEMINFO, PROC_VMSTAT, PROC_BUDDYINFO, PROC_STAT, PROC_CPUINFO, PROC_SLABINFO,
+	PROC_LOADAVG, PROC_ZONEINFO,
+	PROC_PID_MAPS, PROC_PID_SMAPS, PROC_PID_SMAPS_ROLLUP, PROC_PID_STATUS, PROC_PID_STAT,
+	PROC_PID_STATM, PROC_PID_CMDLINE, PROC_PID_COMM, PROC_PID_EXE, PROC_PID_AUXV,
+	PROC_PID_ENVIRON, PROC_PID_MEM, PROC_PID_OOM_SCORE_ADJ, PROC_PID_LIMITS,
+	PROC_PID_PAGEMAP,
+};
+/*
+ * Parse an absolute, normalised path ("/proc/self/maps", "/proc/123/task/124/stat"); self is the
+ * caller. Only pids that are tasks of the machine match.
+ */
+enum proc_kind proc_lookup(const char *path, struct task_struct *self, pid_t *pid);
+/*
+ * Produce the whole text into a buffer made with kmalloc pages; *len bytes. The caller frees with
+ * proc_free(). host: the host's own text of the same file (stat, status, cpuinfo ...), from which
+ * lines that Quire does not own (signals, credentials, CPU times) are taken; may be NULL.
+ */
+int proc_generate(enum proc_kind kind, pid_t pid, const char *host, size_t host_len, char **text,
+		  size_t *len);
+void proc_free(char *text, size_t len);
+
+#endif

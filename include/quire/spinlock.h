@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spinlock.h, and the two sleeping locks of the core.
+ *
+ * spinlock_t   short critical sections; the holder may not sleep. On a machine whose virtual CPUs
+ *              can be descheduled the waiter asks machine_relax() to give way.
+ * struct mutex, struct rw_semaphore   may sleep in machine_wait(); the holder may sleep. The order
+ *              in which locks nest is written at the head of mm/memory.c.
+ *
+ * Interrupts: the core takes its spinlocks with machine_irq_save() around them wherever an
+ * interrupt handler may take the same lock (page allocator, slab). Ports without interrupts in
+ * kernel mode define it as nothing.
+ */
+#ifndef QUIRE_SPINLOCK_H
+#define QUIRE_SPINLOCK_H
+
+#include <quire/atomic.h>
+#include <quire/machine.h>
+
+typedef struct {
+	u32 locked;
+} spinlock_t;
+
+#define SPINLOCK_INIT { 0 }
+
+static inline void spin_lock_init(spinlock_t *lock)
+{
+	lock->locked = 0;
+}
+
+static inline bool spin_trylock(spinlock_t *lock)
+{
+	return !__atomic_load_n(&lock->locked, __ATOMIC_RELAXED) &&
+	       !__atomic_exchange_n(&lock->locked, 1, __ATOMIC_ACQUIRE);
+}
+
+static inline void spin_lock(spinlock_t *lock)
+{
+	unsigned int spins = 0;
+
+	while (__atomic_exchange_n(&lock->locked, 1, __ATOMIC_ACQUIRE))
+		while (__atomic_load_n(&lock->locked, __ATOMIC_RELAXED))
+			machine_relax(spins++);
+}
+
+static inline void spin_unlock(spinlock_t *lock)
+{
+	__atomic_store_n(&lock->locked, 0, __ATOMIC_RELEASE);
+}
+
+#define spin_lock_irqsave(lock, flags)                                                            \
+	do {                                                                                      \
+		(flags) = machine_irq_save();                                                     \
+		spin_lock(lock);                                                                  \
+	} while (0)
+#define spin_unlock_irqrestore(lock, flags)                                                       \
+	do {                                                                                      \
+		spin_unlock(lock);                                                                \
+		machine_irq_restore(flags);                                                       \
+	} while (0)
+
+/* 0 free, 1 held, 2 held and somebody may sleep on it. */
+struct mutex {
+	u32 state;
+};
+
+#define MUTEX_INIT { 0 }
+
+void mutex_init(struct mutex *lock);
+/* May sleep. Not recursive. */
+void mutex_lock(struct mutex *lock);
+bool mutex_trylock(struct mutex *lock);
+void mutex_unlock(struct mutex *lock);
+
+/*
+ * Many readers or one writer. A waiting writer keeps new readers out, so a reader must not take
+ * it a second time.
+ */
+struct rw_semaphore {
+	s32 count;	/* readers inside, or -1 for a writer */
+	u32 waiters_w;	/* writers waiting */
+	u32 seq;	/* bumped at each release that may let a waiter in; the word slept on */
+	spinlock_t lock;
+};
+
+void init_rwsem(struct rw_semaphore *sem);
+void down_read(struct rw_semaphore *sem);
+bool down_read_trylock(struct rw_semaphore *sem);
+void up_read(struct rw_semaphore *sem);
+void down_write(struct rw_semaphore *sem);
+void up_write(struct rw_semaphore *sem);
+void downgrade_write(struct rw_semaphore *sem);
+
+#endif
