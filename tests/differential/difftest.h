@@ -131,6 +131,7 @@ uintptr_t pick_page(struct rng *r);
 uintptr_t pick_addr(struct rng *r);
 size_t pick_len(struct rng *r);
 bool in_window(uintptr_t addr, size_t len);
+size_t keep_in(uintptr_t addr, size_t len);
 
 /* touch.c: accesses that may fault */
 void touch_init(void);

@@ -109,7 +109,7 @@ static void op_transfer(struct ctx *c)
 		len = (1 + below(r, 4)) * PAGE + 1 + below(r, 2000);
 		off += below(r, PAGE);
 	}
-	if (addr < 1UL << 46 && !in_window(addr, len))
+	if (addr < (1UL << 47) - PAGE && !in_window(addr, len))
 		len = 8;
 	say("%s %s at %ld, %s %zu = ", in ? "read" : "write", names[f], (long)off, pa(addr), len);
 	if (!in && f != F_PLAIN && f != F_ODD) {

@@ -183,9 +183,8 @@ static void op_mmap(struct ctx *c)
 		m.flags |= MAP_NORESERVE;
 	if (hostile)
 		choose_hostile(r, &m);
-	if (m.flags & MAP_FIXED && m.len < 1UL << 46 && !in_window(m.addr & ~(PAGE - 1), m.len) &&
-	    m.addr < 1UL << 46)
-		m.len = PAGE;
+	if (m.flags & MAP_FIXED)
+		m.len = keep_in(m.addr & ~(PAGE - 1), m.len);
 	say("%s %s %#lx", m.what, pa(m.addr), m.len);
 	say_prot(m.prot);
 	say(" fl %#x off %#lx", m.flags, m.off);
@@ -200,8 +199,7 @@ static void op_munmap(struct ctx *c)
 	uintptr_t addr = pick_addr(r);
 	size_t len = pick_len(r);
 
-	if (addr < 1UL << 46 && len < 1UL << 46 && !in_window(addr, len))
-		len = PAGE;
+	len = keep_in(addr, len);
 	say("%s %#lx = ", pa(addr), len);
 	say("%s", res(sys_munmap(addr, len)));
 }
@@ -227,8 +225,7 @@ static void op_mprotect(struct ctx *c)
 
 		prot |= odd[below(r, 6)];
 	}
-	if (addr < 1UL << 46 && len < 1UL << 46 && !in_window(addr, len))
-		len = PAGE;
+	len = keep_in(addr, len);
 	say("%s %#lx", pa(addr), len);
 	say_prot(prot);
 	say(" = %s", res(sys_mprotect(addr, len, prot)));
@@ -253,12 +250,9 @@ static void op_mremap(struct ctx *c)
 		flags |= 8;
 	if (one_in(r, 40))
 		old_len = 0;
-	if (new_len < 1UL << 46 && new_len > 64 * PAGE)
-		new_len = 64 * PAGE;
-	if (new && new < 1UL << 46 && !in_window(new & ~(PAGE - 1), new_len) && new_len < 1UL << 46)
-		new_len = PAGE;
-	if (old < 1UL << 46 && old_len < 1UL << 46 && !in_window(old, old_len))
-		old_len = PAGE;
+	if (new)
+		new_len = keep_in(new & ~(PAGE - 1), new_len);
+	old_len = keep_in(old, old_len);
 	say("%s %#lx to %s %#lx fl %d", pa(old), old_len, pa(new), new_len, flags);
 	got = syscall(SYS_mremap, old, old_len, new_len, flags, new);
 	say(" = %s", got == -1 ? res(got) : pa(got));
@@ -292,8 +286,9 @@ static void advise(struct ctx *c, const struct advice *list, size_t n)
 	uintptr_t addr = pick_addr(r);
 	size_t len = pick_len(r);
 
-	if (addr < 1UL << 46 && len < 1UL << 46 && !in_window(addr, len))
-		len = PAGE;
+	/* madvise walks on over holes: a long range would reach the program itself. */
+	if (addr + len > addr)
+		len = keep_in(addr, len < 1UL << 46 ? len : 1UL << 45);
 	say("%s %s %#lx = ", a->name, pa(addr), len);
 	say("%s", res(sys_madvise(addr, len, a->value)));
 }

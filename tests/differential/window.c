@@ -60,6 +60,14 @@ bool in_window(uintptr_t addr, size_t len)
 	return false;
 }
 
+/* @len, or a page if a range that the kernel may well accept would leave its window. */
+size_t keep_in(uintptr_t addr, size_t len)
+{
+	if (addr < (1UL << 47) - PAGE && len < 1UL << 46 && !in_window(addr, len))
+		return PAGE;
+	return len;
+}
+
 /* A page of a window: mostly of a small part of A, so that steps meet each other. */
 uintptr_t pick_page(struct rng *r)
 {
