@@ -90,9 +90,17 @@ struct vm_operations_struct {
 	void (*close)(struct vm_area_struct *vma); /* the VMA goes away */
 	int (*may_split)(struct vm_area_struct *vma, unsigned long addr);
 	int (*mremap)(struct vm_area_struct *vma);
-	/* Find the page for vmf->pgoff: vmf->page referenced; or VM_FAULT_SIGBUS, _OOM. */
+	/*
+	 * Find the page for vmf->pgoff: vmf->page with a reference, and the lock of the file's
+	 * mapping HELD (taken by ->fault, released by the caller once the entry is set) if the VMA
+	 * has a vm_file. Or VM_FAULT_SIGBUS, _OOM: no page, no lock. May add VM_FAULT_MAJOR.
+	 */
 	vm_fault_t (*fault)(struct vm_fault *vmf);
-	/* A shared page is about to become writable. */
+	/*
+	 * The shared page vmf->page is about to become writable; mapping->lock held before and
+	 * after. 0 or VM_FAULT_SIGBUS, _OOM. The caller then does set_page_dirty(). Objects that are
+	 * never written back have none: their pages are writable from the first.
+	 */
 	vm_fault_t (*page_mkwrite)(struct vm_fault *vmf);
 	const char *(*name)(struct vm_area_struct *vma); /* for /proc/<pid>/maps */
 };
@@ -194,7 +202,10 @@ size_t copy_from_mm(struct mm_struct *mm, void *dst, unsigned long src, size_t n
 size_t clear_mm(struct mm_struct *mm, unsigned long dst, size_t n);
 /* Length without the NUL; max if there is none within max bytes; -EFAULT. */
 long strncpy_from_mm(struct mm_struct *mm, char *dst, unsigned long src, long max);
-/* As /proc/<pid>/mem and ptrace see memory: force overrides protection (write breaks COW). */
+/*
+ * As /proc/<pid>/mem and ptrace see memory: force overrides protection (write breaks COW). Returns
+ * the number of bytes copied.
+ */
 size_t access_remote_mm(struct mm_struct *mm, unsigned long addr, void *buf, size_t n, bool write,
 			bool force);
 
@@ -218,18 +229,36 @@ int cmpxchg_user_u32(struct mm_struct *mm, unsigned long uaddr, u32 *old, u32 ne
  */
 struct page *get_user_page(struct mm_struct *mm, unsigned long uaddr, bool write);
 
-/* ---- Table walking (mm->page_table_lock held unless said) ---------------------------------- */
+/* ---- Table walking (pte_lookup, pte_next: page_table_lock held; all others take it) --------- */
 
+/* The top table of a new mm and its end. pgd_alloc: NULL: no memory. */
+pgd_t *pgd_alloc(struct mm_struct *mm);
+void pgd_free(struct mm_struct *mm, pgd_t *pgd);
 /* The pte slot for addr or NULL if there is no table there. */
 pte_t *pte_lookup(struct mm_struct *mm, unsigned long addr);
+/*
+ * The slot of the first address in [*addr, end) that has a page table; *addr is moved up to it.
+ * The slots behind it, up to the next multiple of PMD_SIZE, follow in memory. NULL: none.
+ */
+pte_t *pte_next(struct mm_struct *mm, unsigned long *addr, unsigned long end);
 /* Makes the tables. Takes page_table_lock itself only to link a new table. NULL: no memory. */
 pte_t *pte_alloc_map(struct mm_struct *mm, unsigned long addr);
-/* Free the empty and emptied tables of [start, end); floor/ceiling as in Linux's free_pgtables. */
+/*
+ * mmap_lock for writing, or the last user. Free the tables that [addr, end) reaches into and that
+ * lie wholly in [floor, ceiling) (ceiling 0: no bound), where no VMA is left. Their entries are
+ * empty; file VMAs have left i_mmap.
+ */
 void free_pgd_range(struct mm_struct *mm, unsigned long addr, unsigned long end,
 		    unsigned long floor, unsigned long ceiling);
 /* mmap_lock (read suffices, or the mapping's lock for files). Unmap pages, keep the VMA. */
 void zap_page_range(struct vm_area_struct *vma, unsigned long start, unsigned long end);
-/* Unmap all pages of [start, end) in the mm's VMAs; frames are freed after the TLB flush. */
+/* mapping->lock held: the same for truncation; private copies are spared unless even_cows. */
+void zap_vma_range_locked(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+			  bool even_cows);
+/*
+ * mmap_lock for writing. Unmap all pages of [start, end) in vma and the VMAs after it (which are
+ * still in mm_rt); frames are freed after the TLB flush.
+ */
 void unmap_vmas(struct mm_struct *mm, struct vm_area_struct *vma, unsigned long start,
 		unsigned long end);
 /* mmap_lock for writing. Move entries (mremap); both in one mm; returns bytes moved. */

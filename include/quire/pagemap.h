@@ -60,7 +60,8 @@ bool page_mkclean(struct page *page);
 void vma_link_file(struct vm_area_struct *vma);
 void vma_unlink_file(struct vm_area_struct *vma);
 
-/* Marks a page-cache page dirty (page must not be truncated meanwhile). */
+/* mapping->lock held, page->mapping checked under it. Marks a page-cache page dirty; true: it was
+ * clean. */
 bool set_page_dirty(struct page *page);
 
 #endif
