@@ -36,7 +36,7 @@ bench: all
 setup-test: setup
 	@tools/setup.sh test
 	@[ -f $(ASAN)/build.ninja ] || $(MESON) setup $(ASAN) $(SETUP_OPTIONS) \
-		-Db_sanitize=address,undefined -Db_lundef=false
+		-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1
 
 format:
 	@tools/setup.sh lint

@@ -15,7 +15,8 @@ if [ "$listed" != "$built" ]; then
 	diff <(echo "$listed") <(echo "$built") || true
 	exit 1
 fi
-there=$(cd "$root" && find lib arch mm linux -name '*.[cS]' | sort)
+there=$(cd "$root" && { git ls-files lib arch mm linux 2>/dev/null ||
+	find lib arch mm linux -type f; } | grep '\.[cS]$' | sort)
 if [ "$there" != "$built" ]; then
 	echo "The folders (<) and the build's lists (>) differ:"
 	diff <(echo "$there") <(echo "$built") || true
