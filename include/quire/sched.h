@@ -55,7 +55,7 @@ struct signal_struct {
 /* One per thread. The machine's own part follows it in memory. */
 struct task_struct {
 	struct signal_struct *signal;
-	struct mm_struct *mm; /* NULL once it has exited */
+	struct mm_struct *mm; /* NULL once it has exited; changed under tasklist_lock */
 	pid_t pid;	      /* thread id */
 	pid_t tgid;
 	struct list_head thread_node;
@@ -87,6 +87,8 @@ struct task_struct *find_group_leader(pid_t tgid);	  /* some thread of the group
 /* The mm of thread group pid with a reference on mm_users, or NULL. */
 struct mm_struct *get_task_mm(pid_t pid);
 void set_task_comm(struct task_struct *task, const char *path_or_name);
+/* mm->rlim_* from the group's limits: for a new mm, and after prlimit(). */
+void mm_set_rlimits(struct mm_struct *mm, struct signal_struct *signal);
 
 /* ---- The machine's services to linux/, beyond machine.h ------------------------------------ */
 
@@ -130,6 +132,7 @@ struct linux_binprm {
 	bool secure;
 	/* Results. */
 	unsigned long entry, sp;
+	bool point_of_no_return; /* on error: Linux would have killed the caller with SIGSEGV */
 	struct file *exe; /* referenced by mm->exe_file too */
 	char comm[TASK_COMM_LEN];
 };
@@ -164,6 +167,8 @@ void futex_init(void);
  * SYSCALL_NOT_OURS. May sleep.
  */
 long linux_syscall(struct task_struct *task, unsigned long nr, const unsigned long *args);
+/* The memory fields of getrusage(): who is RUSAGE_SELF 0, CHILDREN -1 or THREAD 1. */
+void linux_rusage(struct task_struct *task, int who, struct rusage_counts *out);
 
 /* ---- linux/proc.c -------------------------------------------------------------------------- */
 
