@@ -29,6 +29,8 @@ struct address_space {
 	struct mutex lock;
 	unsigned long nrpages;
 	int wb_err; /* last write-back error, 0 none; reported once by file_check_wb_err() */
+	pgoff_t ra_next;       /* read-ahead: one past the last window; a miss there is sequential */
+	unsigned int ra_order; /* pages of the last window: 2^ra_order */
 };
 
 enum inode_kind {
@@ -45,8 +47,8 @@ struct inode {
 	u64 i_version;	  /* change time of the host file in ns, when the cache was known good */
 	u64 i_blkdev;	  /* number for machine_block_rw(); 0 none */
 	bool i_writable;  /* the port can write it back */
-	struct list_head i_hash;
-	struct list_head i_lru;
+	struct list_head i_hash; /* host files: by identity; under the inode lock, as i_lru */
+	struct list_head i_lru;	 /* host files: coldest first */
 };
 
 #define FMODE_READ 1u
@@ -80,8 +82,18 @@ struct inode *shmem_inode_new(loff_t size);
 unsigned long prune_icache(unsigned long nr_pages);
 /* Write back all and drop every inode of the machine: shutdown. Returns 0 or the first error. */
 int inodes_shutdown(void);
+/*
+ * A walk over the cached host files, coldest first: the one after inode (NULL: the first) with a
+ * reference, or NULL; drops the reference to inode. May sleep.
+ */
+struct inode *inode_scan_next(struct inode *inode);
+/* An empty inode with one reference, in no list. NULL: no memory. */
+struct inode *inode_alloc(enum inode_kind kind);
+void inode_init(void); /* boot, called by mm_init() */
 
-/* Takes over the caller's reference to inode. path is copied. ERR_PTR(-ENOMEM). */
+/*
+ * Takes over the caller's reference to inode, on success only. path is copied. ERR_PTR(-ENOMEM).
+ */
 struct file *file_alloc(struct inode *inode, unsigned int mode, const char *path);
 static inline struct file *get_file(struct file *f)
 {

@@ -10,6 +10,20 @@
 #include <quire/fs.h>
 #include <quire/mm.h>
 
+void pagecache_init(void); /* boot, called by mm_init() */
+
+/*
+ * mapping->lock held. Enter a page that nobody else knows, with its contents valid: the caller's
+ * reference becomes the cache's. 0 or -ENOMEM.
+ */
+int add_to_page_cache(struct page *page, struct address_space *mapping, pgoff_t index);
+/* mapping->lock held, the page is mapped nowhere. Forget it, dirty or not; drops the cache's
+ * reference. */
+void delete_from_page_cache(struct page *page);
+/* The same for all pages with indices in [start, end]; returns how many there were. */
+unsigned long delete_from_page_cache_range(struct address_space *mapping, pgoff_t start,
+					   pgoff_t end);
+
 /* mapping->lock held. The cached page with a reference, or NULL. Does no I/O. */
 struct page *find_get_page(struct address_space *mapping, pgoff_t index);
 /*
@@ -19,15 +33,18 @@ struct page *find_get_page(struct address_space *mapping, pgoff_t index);
  */
 struct page *filemap_get_page(struct address_space *mapping, pgoff_t index, bool ra, bool *major);
 /*
- * Fill the cache for [index, index + nr) by read(struct, ...) of the caller: for ports that have
- * the file open at the moment and can read it cheaper than machine_block_rw(). Reads at most what
- * i_size covers; absent pages only.
+ * Fill the cache for [index, index + nr) (MADV_WILLNEED). Reads at most what i_size covers; absent
+ * pages only. 0, -ENOMEM or -EIO.
  */
 int filemap_read_ahead(struct address_space *mapping, pgoff_t index, unsigned long nr);
 /* File contents for the kernel (ELF headers); short at end of file. Bytes or -EIO, -ENOMEM. */
 ssize_t kernel_read(struct file *file, void *buf, size_t count, loff_t pos);
 
-/* Write back dirty pages with indices in [start, end]; cleans and write-protects every pte. */
+/*
+ * Write back dirty pages with indices in [start, end]; cleans and write-protects every pte. Returns
+ * the first error of this call; every error is also kept for file_check_wb_err(). A page that could
+ * not be written counts as clean, as in Linux.
+ */
 int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t start, pgoff_t end);
 int filemap_write_and_wait_range_locked(struct address_space *mapping, pgoff_t start, pgoff_t end);
 bool mapping_has_dirty(struct address_space *mapping);
@@ -46,7 +63,10 @@ void truncate_setsize_locked(struct inode *inode, loff_t size);
 int filemap_refresh_range_locked(struct address_space *mapping, loff_t pos, loff_t len);
 /* Storage changed outside the machine: drop clean pages everywhere, unmapping them. */
 void invalidate_mapping_locked(struct address_space *mapping);
-/* Hole: as truncate for a middle range of whole pages (MADV_REMOVE, fallocate). */
+/*
+ * mapping->lock held. Hole: forget the pages with indices in [start, end] (MADV_REMOVE, fallocate);
+ * private copies stay. The storage is the caller's affair.
+ */
 void truncate_pagecache_range_locked(struct inode *inode, pgoff_t start, pgoff_t end);
 
 /* mapping->lock held: unmap indices [start, end] from every VMA of the mapping; even_cows: private
@@ -55,6 +75,8 @@ void unmap_mapping_range(struct address_space *mapping, pgoff_t start, pgoff_t e
 			 bool even_cows);
 /* mapping->lock held: clean and write-protect all ptes of the page; whether one was dirty. */
 bool page_mkclean(struct page *page);
+/* The same for all pages with indices in [start, end]. */
+bool mapping_mkclean_range(struct address_space *mapping, pgoff_t start, pgoff_t end);
 
 /* mapping->lock is taken: enter and remove a file VMA in i_mmap. */
 void vma_link_file(struct vm_area_struct *vma);
