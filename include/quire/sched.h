@@ -161,10 +161,11 @@ void futex_init(void);
 #define SYSCALL_NOT_OURS (-100000L)
 /*
  * mmap, munmap, mprotect, mremap, brk, madvise, msync, mincore, mlock*, munlock*, futex*,
- * set_robust_list, get_robust_list, set_tid_address, sysinfo, getrusage(SELF/CHILDREN/THREAD memory fields are merged by the
- * machine), prlimit64/getrlimit/setrlimit (memory limits), sched_getaffinity, getcpu,
- * membarrier, process_vm_readv/writev, and ENOSYS for what is not built. Others:
- * SYSCALL_NOT_OURS. May sleep.
+ * set_robust_list, get_robust_list, set_tid_address, sysinfo, prlimit64/getrlimit/setrlimit (memory
+ * limits), sched_getaffinity, getcpu, NUMA policy, process_vm_readv/writev, and errors for what is
+ * not built. Others: SYSCALL_NOT_OURS, among them getrusage, whose memory fields the machine
+ * takes from linux_rusage(), and membarrier, since an mm's threads are threads of the host too.
+ * -ERESTARTSYS: interrupted, to be restarted unless a handler without SA_RESTART runs. May sleep.
  */
 long linux_syscall(struct task_struct *task, unsigned long nr, const unsigned long *args);
 /* The memory fields of getrusage(): who is RUSAGE_SELF 0, CHILDREN -1 or THREAD 1. */

@@ -1,0 +1,757 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system calls that Quire answers: memory, futexes, and what tells a program of its machine.
+ *
+ * syscall_table[] is indexed by number; an empty slot is not ours. Each handler gets the six raw
+ * arguments, checks what Linux checks before the work, and calls the memory manager. Handlers run
+ * in the caller's context with no lock held and may sleep.
+ */
+#include <quire/kernel.h>
+#include <quire/mman.h>
+#include <quire/sched.h>
+#include <quire/slab.h>
+#include <quire/string.h>
+#include <quire/unistd.h>
+#include <quire/vmstat.h>
+
+typedef long (*syscall_fn)(struct task_struct *task, const unsigned long *args);
+
+#define SYSCALL(name) \
+	static long sys_##name(struct task_struct *task, const unsigned long *args)
+/* For handlers that look at one of the two only. */
+#define UNUSED(x) ((void)(x))
+
+#define UIO_MAXIOV 1024
+#define MAX_RW_COUNT ((unsigned long)INT_MAX & PAGE_MASK)
+#define ROBUST_LIST_HEAD_SIZE 24
+#define NSEC_PER_SEC 1000000000ull
+
+/* struct sysinfo of <linux/sysinfo.h>, sizes in bytes. */
+struct sysinfo {
+	long uptime; /* s */
+	unsigned long loads[3];
+	unsigned long totalram, freeram, sharedram, bufferram, totalswap, freeswap;
+	u16 procs, pad;
+	unsigned long totalhigh, freehigh;
+	u32 mem_unit;
+};
+
+struct iovec {
+	unsigned long base, len;
+};
+
+static long put_user_bytes(struct task_struct *task, unsigned long dst, const void *src, size_t n)
+{
+	return copy_to_mm(task->mm, dst, src, n) ? -EFAULT : 0;
+}
+
+static long get_user_bytes(struct task_struct *task, void *dst, unsigned long src, size_t n)
+{
+	return copy_from_mm(task->mm, dst, src, n) ? -EFAULT : 0;
+}
+
+/* ---- Mappings ------------------------------------------------------------------------------- */
+
+/* What can be said without the memory manager about MAP_HUGETLB: there are no huge pages. */
+static long refuse_hugetlb(unsigned long flags)
+{
+	unsigned long shift = flags >> 26 & 63;
+
+	if (!(flags & MAP_ANONYMOUS))
+		return -EINVAL;
+	return shift == 0 || shift == 21 || shift == 30 ? -ENOMEM : -EINVAL;
+}
+
+SYSCALL(mmap)
+{
+	unsigned long flags = args[3], populate = 0, ret;
+	struct file *file = NULL;
+	bool anon = false;
+
+	if (!PAGE_ALIGNED(args[5]))
+		return -EINVAL;
+	if (!(flags & MAP_ANONYMOUS)) {
+		file = machine_fget((int)args[4], &anon);
+		if (IS_ERR(file))
+			return PTR_ERR(file);
+	}
+	if (flags & MAP_HUGETLB) {
+		if (file)
+			fput(file);
+		return refuse_hugetlb(flags);
+	}
+	if (!file)
+		flags |= MAP_ANONYMOUS;
+	ret = do_mmap(task->mm, file, args[0], args[1], args[2], flags, args[5] >> PAGE_SHIFT,
+		      &populate);
+	if (file)
+		fput(file);
+	if (!IS_ERR_VALUE(ret) && populate)
+		mm_populate(task->mm, ret, populate);
+	return ret;
+}
+
+SYSCALL(munmap)
+{
+	return do_munmap(task->mm, args[0], args[1]);
+}
+
+SYSCALL(mprotect)
+{
+	return do_mprotect(task->mm, args[0], args[1], args[2]);
+}
+
+/* Without protection keys, key -1 is all there is. */
+SYSCALL(pkey_mprotect)
+{
+	return (int)args[3] == -1 ? do_mprotect(task->mm, args[0], args[1], args[2]) : -EINVAL;
+}
+
+SYSCALL(mremap)
+{
+	return do_mremap(task->mm, args[0], args[1], args[2], args[3], args[4]);
+}
+
+SYSCALL(brk)
+{
+	return do_brk(task->mm, args[0]);
+}
+
+SYSCALL(madvise)
+{
+	return do_madvise(task->mm, args[0], args[1], (int)args[2]);
+}
+
+SYSCALL(msync)
+{
+	return do_msync(task->mm, args[0], args[1], (int)args[2]);
+}
+
+SYSCALL(mlock)
+{
+	return do_mlock(task->mm, args[0], args[1], 0);
+}
+
+SYSCALL(mlock2)
+{
+	if ((int)args[2] & ~MLOCK_ONFAULT)
+		return -EINVAL;
+	return do_mlock(task->mm, args[0], args[1], (int)args[2]);
+}
+
+SYSCALL(munlock)
+{
+	return do_munlock(task->mm, args[0], args[1]);
+}
+
+SYSCALL(mlockall)
+{
+	int flags = (int)args[0];
+
+	if (!flags || flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) || flags == MCL_ONFAULT)
+		return -EINVAL;
+	return do_mlockall(task->mm, flags);
+}
+
+SYSCALL(munlockall)
+{
+	UNUSED(args);
+	return do_munlockall(task->mm);
+}
+
+/* mincore(2) a page of answers at a time. */
+SYSCALL(mincore)
+{
+	unsigned long start = args[0], vec = args[2];
+	unsigned long pages = DIV_ROUND_UP(args[1], PAGE_SIZE);
+	unsigned char *buf;
+	long err = 0;
+
+	if (!PAGE_ALIGNED(start))
+		return -EINVAL;
+	if (start > TASK_SIZE_MAX || args[1] > TASK_SIZE_MAX - start)
+		return -ENOMEM;
+	if (vec > TASK_SIZE_MAX || pages > TASK_SIZE_MAX - vec)
+		return -EFAULT;
+	buf = (unsigned char *)__get_free_pages(GFP_KERNEL, 0);
+	if (!buf)
+		return -EAGAIN;
+	while (pages && !err) {
+		unsigned long n = min(pages, PAGE_SIZE);
+
+		err = do_mincore(task->mm, start, n << PAGE_SHIFT, buf);
+		if (!err)
+			err = put_user_bytes(task, vec, buf, n);
+		start += n << PAGE_SHIFT;
+		vec += n;
+		pages -= n;
+	}
+	free_page((unsigned long)buf);
+	return err;
+}
+
+/* The shared file mapping that covers [start, start + size) as one, maybe in several VMAs. */
+static struct file *file_behind(struct mm_struct *mm, unsigned long start, unsigned long size,
+				vm_flags_t *vm_flags)
+{
+	struct vm_area_struct *vma, *next;
+	struct file *file = NULL;
+
+	down_read(&mm->mmap_lock);
+	vma = vma_lookup(mm, start);
+	if (vma && vma->vm_flags & VM_SHARED && vma->vm_file) {
+		next = vma;
+		while (next && next->vm_end < start + size) {
+			struct vm_area_struct *after = vma_next(next);
+			bool same = after && after->vm_start == next->vm_end &&
+				    after->vm_file == vma->vm_file &&
+				    after->vm_flags == vma->vm_flags;
+
+			next = same ? after : NULL;
+		}
+		if (next) {
+			file = get_file(vma->vm_file);
+			*vm_flags = vma->vm_flags;
+		}
+	}
+	up_read(&mm->mmap_lock);
+	return file;
+}
+
+/* remap_file_pages(2), which is a MAP_FIXED mapping of another part of the same file. */
+SYSCALL(remap_file_pages)
+{
+	unsigned long start = args[0] & PAGE_MASK, size = args[1] & PAGE_MASK;
+	unsigned long prot = 0, flags, populate = 0, ret;
+	vm_flags_t vm_flags = 0;
+	struct file *file;
+
+	if (args[2] || start + size <= start || args[3] + (size >> PAGE_SHIFT) < args[3])
+		return -EINVAL;
+	file = file_behind(task->mm, start, size, &vm_flags);
+	if (!file)
+		return -EINVAL;
+	prot |= vm_flags & VM_READ ? PROT_READ : 0;
+	prot |= vm_flags & VM_WRITE ? PROT_WRITE : 0;
+	prot |= vm_flags & VM_EXEC ? PROT_EXEC : 0;
+	flags = (args[4] & MAP_NONBLOCK) | MAP_SHARED | MAP_FIXED | MAP_POPULATE;
+	if (vm_flags & VM_LOCKED)
+		flags |= MAP_LOCKED;
+	ret = do_mmap(task->mm, file, start, size, prot, flags, args[3], &populate);
+	fput(file);
+	if (IS_ERR_VALUE(ret))
+		return ret;
+	if (populate)
+		mm_populate(task->mm, ret, populate);
+	return 0;
+}
+
+/* ---- Other processes' memory ---------------------------------------------------------------- */
+
+/* A copy of the caller's vector, or NULL for an empty one. ERR_PTR(-EINVAL, -EFAULT, -ENOMEM). */
+static struct iovec *get_iovec(struct task_struct *task, unsigned long uvec, unsigned long count)
+{
+	struct iovec *iov;
+	long err;
+
+	if (count > UIO_MAXIOV)
+		return ERR_PTR(-EINVAL);
+	if (!count)
+		return NULL;
+	iov = kmalloc(count * sizeof(*iov), GFP_KERNEL);
+	if (!iov)
+		return ERR_PTR(-ENOMEM);
+	err = get_user_bytes(task, iov, uvec, count * sizeof(*iov));
+	for (unsigned long i = 0; !err && i < count; i++) {
+		if ((long)iov[i].len < 0)
+			err = -EINVAL;
+	}
+	if (!err)
+		return iov;
+	kfree(iov);
+	return ERR_PTR(err);
+}
+
+/* A place in a vector. */
+struct iov_cursor {
+	const struct iovec *iov;
+	unsigned long left; /* entries */
+	unsigned long done; /* bytes of the first */
+};
+
+/* Bytes that lie together at the cursor; *addr is where. 0: the end. */
+static unsigned long iov_here(struct iov_cursor *c, unsigned long *addr)
+{
+	while (c->left && c->done == c->iov->len) {
+		c->iov++;
+		c->left--;
+		c->done = 0;
+	}
+	if (!c->left)
+		return 0;
+	*addr = c->iov->base + c->done;
+	return c->iov->len - c->done;
+}
+
+/* Through one page of the kernel; what was copied before an error counts. */
+static long copy_between(struct task_struct *task, struct mm_struct *remote,
+			 struct iov_cursor *local, struct iov_cursor *there, char *buf, bool write)
+{
+	unsigned long total = 0;
+	long err = 0;
+
+	while (total < MAX_RW_COUNT) {
+		unsigned long la = 0, ra = 0, got;
+		unsigned long n = min(iov_here(local, &la), iov_here(there, &ra));
+
+		n = min3(n, PAGE_SIZE - (ra & ~PAGE_MASK), MAX_RW_COUNT - total);
+		if (!n)
+			break;
+		if (write && get_user_bytes(task, buf, la, n)) {
+			err = -EFAULT;
+			break;
+		}
+		got = access_remote_mm(remote, ra, buf, n, write, false);
+		if (!write && got && put_user_bytes(task, la, buf, got))
+			got = 0;
+		total += got;
+		local->done += got;
+		there->done += got;
+		if (got < n) {
+			err = -EFAULT;
+			break;
+		}
+	}
+	return total ? (long)total : err;
+}
+
+static long process_vm_rw(struct task_struct *task, const unsigned long *args, bool write)
+{
+	struct iov_cursor local = { .left = args[2] }, there = { .left = args[4] };
+	struct iovec *liov, *riov;
+	struct mm_struct *mm;
+	unsigned long addr;
+	long ret = 0;
+	char *buf;
+
+	if (args[5])
+		return -EINVAL;
+	liov = get_iovec(task, args[1], args[2]);
+	if (IS_ERR(liov))
+		return PTR_ERR(liov);
+	riov = get_iovec(task, args[3], args[4]);
+	if (IS_ERR(riov)) {
+		kfree(liov);
+		return PTR_ERR(riov);
+	}
+	local.iov = liov;
+	there.iov = riov;
+	if (iov_here(&local, &addr) && iov_here(&there, &addr)) {
+		mm = get_task_mm((pid_t)args[0]);
+		buf = (char *)__get_free_pages(GFP_KERNEL, 0);
+		if (!mm || !buf)
+			ret = mm ? -ENOMEM : -ESRCH;
+		else
+			ret = copy_between(task, mm, &local, &there, buf, write);
+		if (buf)
+			free_page((unsigned long)buf);
+		if (mm)
+			mmput(mm);
+	}
+	kfree(riov);
+	kfree(liov);
+	return ret;
+}
+
+SYSCALL(process_vm_readv)
+{
+	return process_vm_rw(task, args, false);
+}
+
+SYSCALL(process_vm_writev)
+{
+	return process_vm_rw(task, args, true);
+}
+
+/* ---- Futexes and threads -------------------------------------------------------------------- */
+
+SYSCALL(futex)
+{
+	return do_futex(task, args[0], (int)args[1], (u32)args[2], args[3], args[4], (u32)args[5]);
+}
+
+SYSCALL(futex_waitv)
+{
+	return do_futex_waitv(task, args[0], (unsigned int)args[1], (unsigned int)args[2], args[3],
+			      (int)args[4]);
+}
+
+SYSCALL(set_robust_list)
+{
+	if (args[1] != ROBUST_LIST_HEAD_SIZE)
+		return -EINVAL;
+	task->robust_list = args[0];
+	return 0;
+}
+
+SYSCALL(get_robust_list)
+{
+	unsigned long head = task->robust_list, size = ROBUST_LIST_HEAD_SIZE;
+	pid_t pid = (pid_t)args[0];
+	struct task_struct *other;
+
+	if (pid) {
+		spin_lock(&tasklist_lock);
+		other = find_task_by_pid(pid);
+		head = other ? other->robust_list : 0;
+		spin_unlock(&tasklist_lock);
+		if (!other)
+			return -ESRCH;
+	}
+	if (put_user_bytes(task, args[2], &size, sizeof(size)))
+		return -EFAULT;
+	return put_user_bytes(task, args[1], &head, sizeof(head));
+}
+
+SYSCALL(set_tid_address)
+{
+	task->clear_child_tid = args[0];
+	return task->pid;
+}
+
+/* ---- The machine, as programs ask for it ------------------------------------------------------ */
+
+SYSCALL(sysinfo)
+{
+	struct sysinfo info = { .mem_unit = 1 };
+	struct task_struct *t;
+
+	info.uptime = DIV_ROUND_UP(machine_clock_ns(), NSEC_PER_SEC);
+	info.totalram = totalram_pages() << PAGE_SHIFT;
+	info.freeram = nr_free_pages() << PAGE_SHIFT;
+	info.sharedram = node_page_state(NR_SHMEM) << PAGE_SHIFT;
+	spin_lock(&tasklist_lock);
+	list_for_each_entry(t, &task_list, tasks)
+		info.procs++;
+	spin_unlock(&tasklist_lock);
+	return put_user_bytes(task, args[0], &info, sizeof(info));
+}
+
+/* Whether pid, 0 for the caller, is a thread of this machine. */
+static bool task_exists(pid_t pid)
+{
+	bool found;
+
+	if (!pid)
+		return true;
+	spin_lock(&tasklist_lock);
+	found = find_task_by_pid(pid);
+	spin_unlock(&tasklist_lock);
+	return found;
+}
+
+SYSCALL(sched_getaffinity)
+{
+	unsigned int cpus = machine_nr_cpus();
+	u64 mask = cpus >= 64 ? ~0ULL : (1ULL << cpus) - 1;
+	unsigned long len = (u32)args[1];
+
+	if (len * 8 < cpus || len % sizeof(mask))
+		return -EINVAL;
+	if (!task_exists((pid_t)args[0]))
+		return -ESRCH;
+	return put_user_bytes(task, args[2], &mask, sizeof(mask)) ?: (long)sizeof(mask);
+}
+
+SYSCALL(getcpu)
+{
+	u32 cpu = machine_cpu_id(), node = 0;
+
+	if (args[0] && put_user_bytes(task, args[0], &cpu, sizeof(cpu)))
+		return -EFAULT;
+	return args[1] ? put_user_bytes(task, args[1], &node, sizeof(node)) : 0;
+}
+
+#define MPOL_F_NODE 1u
+#define MPOL_F_ADDR 2u
+#define MPOL_F_MEMS_ALLOWED 4u
+#define MPOL_MODE_FLAGS 0xe000u
+#define MPOL_MAX 7u
+
+/* One word of nodes, and zeros for the rest of the caller's mask of maxnode - 1 bits. */
+static long put_nodes(struct task_struct *task, unsigned long umask, unsigned long maxnode,
+		      u64 nodes)
+{
+	unsigned long bytes = ALIGN(maxnode - 1, 64) / 8;
+
+	if (bytes > PAGE_SIZE)
+		return -EINVAL;
+	if (bytes > sizeof(nodes) &&
+	    clear_mm(task->mm, umask + sizeof(nodes), bytes - sizeof(nodes)))
+		return -EFAULT;
+	return put_user_bytes(task, umask, &nodes, min(bytes, sizeof(nodes)));
+}
+
+/* get_mempolicy(2) on a machine of one node, where the policy is always the default one. */
+SYSCALL(get_mempolicy)
+{
+	unsigned long flags = args[4];
+	u32 policy = 0;
+	bool mapped = true;
+
+	if (flags & ~(unsigned long)(MPOL_F_NODE | MPOL_F_ADDR | MPOL_F_MEMS_ALLOWED))
+		return -EINVAL;
+	if (flags & MPOL_F_MEMS_ALLOWED ? flags != MPOL_F_MEMS_ALLOWED :
+					  (args[3] || flags & MPOL_F_NODE) && !(flags & MPOL_F_ADDR))
+		return -EINVAL;
+	if (args[1] && args[2] < 1)
+		return -EINVAL;
+	if (flags & MPOL_F_ADDR) {
+		down_read(&task->mm->mmap_lock);
+		mapped = vma_lookup(task->mm, args[3]);
+		up_read(&task->mm->mmap_lock);
+	}
+	if (!mapped || (args[0] && put_user_bytes(task, args[0], &policy, sizeof(policy))))
+		return -EFAULT;
+	return args[1] ? put_nodes(task, args[1], args[2], !!(flags & MPOL_F_MEMS_ALLOWED)) : 0;
+}
+
+/* With one node every policy comes to the same. */
+SYSCALL(set_mempolicy)
+{
+	UNUSED(task);
+	return ((u32)args[0] & ~MPOL_MODE_FLAGS) < MPOL_MAX ? 0 : -EINVAL;
+}
+
+SYSCALL(mbind)
+{
+	UNUSED(task);
+	if (!PAGE_ALIGNED(args[0]))
+		return -EINVAL;
+	return ((u32)args[2] & ~MPOL_MODE_FLAGS) < MPOL_MAX ? 0 : -EINVAL;
+}
+
+/* ---- Limits and usage ------------------------------------------------------------------------- */
+
+/* The limits that the memory manager obeys; the others are the host's. */
+static bool is_memory_rlimit(unsigned int resource)
+{
+	return resource == RLIMIT_AS_ || resource == RLIMIT_DATA_ || resource == RLIMIT_STACK_ ||
+	       resource == RLIMIT_MEMLOCK_;
+}
+
+/* The group of pid (0: the caller's) with a reference, or NULL. */
+static struct signal_struct *get_signal(struct task_struct *task, pid_t pid)
+{
+	struct task_struct *other = task;
+	struct signal_struct *signal = NULL;
+
+	spin_lock(&tasklist_lock);
+	if (pid)
+		other = find_task_by_pid(pid) ?: find_group_leader(pid);
+	if (other) {
+		signal = other->signal;
+		atomic_inc(&signal->count);
+	}
+	spin_unlock(&tasklist_lock);
+	return signal;
+}
+
+static long set_rlimit(struct signal_struct *signal, unsigned int resource,
+		       const struct rlimit64 *limit)
+{
+	struct rlimit64 *slot = &signal->rlim[resource];
+	struct mm_struct *mm;
+	long err = 0;
+
+	if (limit->rlim_cur > limit->rlim_max)
+		return -EINVAL;
+	spin_lock(&signal->siglock);
+	if (limit->rlim_max > slot->rlim_max)
+		err = -EPERM;
+	else
+		*slot = *limit;
+	spin_unlock(&signal->siglock);
+	mm = err ? NULL : get_task_mm(signal->tgid);
+	if (mm) {
+		mm_set_rlimits(mm, signal);
+		mmput(mm);
+	}
+	return err;
+}
+
+/* unew and uold are user addresses or 0. */
+static long do_prlimit(struct task_struct *task, pid_t pid, unsigned int resource,
+		       unsigned long unew, unsigned long uold)
+{
+	struct signal_struct *signal;
+	struct rlimit64 limit, old;
+	long err = 0;
+
+	if (!is_memory_rlimit(resource))
+		return SYSCALL_NOT_OURS;
+	if (unew && get_user_bytes(task, &limit, unew, sizeof(limit)))
+		return -EFAULT;
+	signal = get_signal(task, pid);
+	if (!signal)
+		return -ESRCH;
+	spin_lock(&signal->siglock);
+	old = signal->rlim[resource];
+	spin_unlock(&signal->siglock);
+	if (unew)
+		err = set_rlimit(signal, resource, &limit);
+	signal_put(signal);
+	if (!err && uold)
+		err = put_user_bytes(task, uold, &old, sizeof(old));
+	return err;
+}
+
+SYSCALL(prlimit64)
+{
+	return do_prlimit(task, (pid_t)args[0], (unsigned int)args[1], args[2], args[3]);
+}
+
+SYSCALL(getrlimit)
+{
+	if (is_memory_rlimit((unsigned int)args[0]) && !args[1])
+		return -EFAULT;
+	return do_prlimit(task, 0, (unsigned int)args[0], 0, args[1]);
+}
+
+SYSCALL(setrlimit)
+{
+	if (is_memory_rlimit((unsigned int)args[0]) && !args[1])
+		return -EFAULT;
+	return do_prlimit(task, 0, (unsigned int)args[0], args[1], 0);
+}
+
+/* getrusage() itself is the host's, which knows the times; the machine puts these in. */
+void linux_rusage(struct task_struct *task, int who, struct rusage_counts *out)
+{
+	struct signal_struct *signal = task->signal;
+	struct mm_struct *mm = task->mm;
+	unsigned long rss;
+
+	spin_lock(&signal->siglock);
+	*out = signal->children;
+	rss = signal->maxrss;
+	spin_unlock(&signal->siglock);
+	if (who == -1)
+		return;
+	out->min_flt = atomic_long_read(&signal->min_flt);
+	out->maj_flt = atomic_long_read(&signal->maj_flt);
+	if (mm)
+		rss = max3(rss, mm->hiwater_rss << (PAGE_SHIFT - 10),
+			   get_mm_rss(mm) << (PAGE_SHIFT - 10));
+	out->maxrss = rss;
+}
+
+/* ---- What is not built, and what is not for guests ------------------------------------------ */
+
+SYSCALL(ni_syscall)
+{
+	UNUSED(task);
+	UNUSED(args);
+	return -ENOSYS;
+}
+
+SYSCALL(not_permitted)
+{
+	UNUSED(task);
+	UNUSED(args);
+	return -EPERM;
+}
+
+SYSCALL(no_access)
+{
+	UNUSED(task);
+	UNUSED(args);
+	return -EACCES;
+}
+
+SYSCALL(invalid)
+{
+	UNUSED(task);
+	UNUSED(args);
+	return -EINVAL;
+}
+
+static const syscall_fn syscall_table[NR_SYSCALLS] = {
+	[__NR_mmap] = sys_mmap,
+	[__NR_munmap] = sys_munmap,
+	[__NR_mprotect] = sys_mprotect,
+	[__NR_pkey_mprotect] = sys_pkey_mprotect,
+	[__NR_mremap] = sys_mremap,
+	[__NR_remap_file_pages] = sys_remap_file_pages,
+	[__NR_brk] = sys_brk,
+	[__NR_madvise] = sys_madvise,
+	[__NR_msync] = sys_msync,
+	[__NR_mincore] = sys_mincore,
+	[__NR_mlock] = sys_mlock,
+	[__NR_mlock2] = sys_mlock2,
+	[__NR_munlock] = sys_munlock,
+	[__NR_mlockall] = sys_mlockall,
+	[__NR_munlockall] = sys_munlockall,
+	[__NR_process_vm_readv] = sys_process_vm_readv,
+	[__NR_process_vm_writev] = sys_process_vm_writev,
+
+	[__NR_futex] = sys_futex,
+	[__NR_futex_waitv] = sys_futex_waitv,
+	[__NR_set_robust_list] = sys_set_robust_list,
+	[__NR_get_robust_list] = sys_get_robust_list,
+	[__NR_set_tid_address] = sys_set_tid_address,
+
+	[__NR_sysinfo] = sys_sysinfo,
+	[__NR_sched_getaffinity] = sys_sched_getaffinity,
+	[__NR_getcpu] = sys_getcpu,
+	[__NR_get_mempolicy] = sys_get_mempolicy,
+	[__NR_set_mempolicy] = sys_set_mempolicy,
+	[__NR_mbind] = sys_mbind,
+	[__NR_prlimit64] = sys_prlimit64,
+	[__NR_getrlimit] = sys_getrlimit,
+	[__NR_setrlimit] = sys_setrlimit,
+
+	[__NR_rseq] = sys_ni_syscall,
+	[__NR_userfaultfd] = sys_ni_syscall,
+	[__NR_io_uring_setup] = sys_ni_syscall,
+	[__NR_io_uring_enter] = sys_ni_syscall,
+	[__NR_io_uring_register] = sys_ni_syscall,
+	[__NR_io_setup] = sys_ni_syscall,
+	[__NR_io_destroy] = sys_ni_syscall,
+	[__NR_io_getevents] = sys_ni_syscall,
+	[__NR_io_pgetevents] = sys_ni_syscall,
+	[__NR_io_submit] = sys_ni_syscall,
+	[__NR_io_cancel] = sys_ni_syscall,
+	[__NR_pkey_alloc] = sys_ni_syscall,
+	[__NR_pkey_free] = sys_ni_syscall,
+	[__NR_mseal] = sys_ni_syscall,
+	[__NR_process_madvise] = sys_ni_syscall,
+	[__NR_process_mrelease] = sys_ni_syscall,
+	[__NR_memfd_secret] = sys_ni_syscall,
+	[__NR_map_shadow_stack] = sys_ni_syscall,
+	[__NR_futex_wake] = sys_ni_syscall,
+	[__NR_futex_wait] = sys_ni_syscall,
+	[__NR_futex_requeue] = sys_ni_syscall,
+	[__NR_shmget] = sys_ni_syscall,
+	[__NR_shmat] = sys_ni_syscall,
+	[__NR_shmdt] = sys_ni_syscall,
+	[__NR_shmctl] = sys_ni_syscall,
+	[__NR_migrate_pages] = sys_ni_syscall,
+	[__NR_move_pages] = sys_ni_syscall,
+	[__NR_set_mempolicy_home_node] = sys_ni_syscall,
+	[__NR_uselib] = sys_ni_syscall,
+
+	[__NR_ptrace] = sys_not_permitted,
+	[__NR_bpf] = sys_not_permitted,
+	[__NR_swapon] = sys_not_permitted,
+	[__NR_swapoff] = sys_not_permitted,
+	[__NR_perf_event_open] = sys_no_access,
+	[__NR_seccomp] = sys_invalid,
+};
+
+long linux_syscall(struct task_struct *task, unsigned long nr, const unsigned long *args)
+{
+	syscall_fn handler = nr < NR_SYSCALLS ? syscall_table[nr] : NULL;
+
+	return handler ? handler(task, args) : SYSCALL_NOT_OURS;
+}
