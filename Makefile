@@ -21,7 +21,7 @@ setup:
 	@[ -f $(BUILD)/build.ninja ] || $(MESON) setup $(BUILD) $(SETUP_OPTIONS)
 
 run: all
-	@$(BUILD)/cli/quire run -- $(RUN)
+	@$(BUILD)/quire run -- $(RUN)
 
 test: setup-test
 	@tools/run-tests.sh fast
