@@ -72,6 +72,17 @@ static inline pgoff_t linear_page_index(const struct vm_area_struct *vma, unsign
 	return ((addr - vma->vm_start) >> PAGE_SHIFT) + vma->vm_pgoff;
 }
 
+/*
+ * mmap_lock held (any mode), page_table_lock not. To be called before a private page is put into
+ * the VMA: whether a VMA has had one decides how it merges and moves, as Linux's anon_vma does.
+ */
+void __anon_vma_prepare(struct vm_area_struct *vma);
+static inline void anon_vma_prepare(struct vm_area_struct *vma)
+{
+	if (__builtin_expect(!READ_ONCE(vma->anon_vma), 0))
+		__anon_vma_prepare(vma);
+}
+
 struct vm_fault {
 	struct vm_area_struct *vma;
 	unsigned int flags;	/* FAULT_FLAG_* */
@@ -164,9 +175,19 @@ enum fault_flag {
 #define VM_FAULT_NOPAGE 0x000100u
 #define VM_FAULT_RETRY 0x000400u
 #define VM_FAULT_ERROR (VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV)
+#define VM_FAULT_KIND_SHIFT 24 /* what was done, enum trace_fault: vm_fault_kind() */
+#define vm_fault_kind(ret) ((ret) >> VM_FAULT_KIND_SHIFT)
 
-/* mmap_lock held for reading; the VMA permits the access. address may be unaligned. */
+/*
+ * mmap_lock held for reading, and still at the end; the VMA permits the access. address may be
+ * unaligned. VM_FAULT_ERROR bits; or VM_FAULT_MAJOR and, in the bits above, enum trace_fault.
+ */
 vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long address, unsigned int flags);
+/*
+ * Take mmap_lock for reading and find the VMA that contains addr, growing a stack down to it if
+ * need be. NULL: there is none, and the lock is not held.
+ */
+struct vm_area_struct *lock_mm_and_find_vma(struct mm_struct *mm, unsigned long addr);
 
 /* Page fault error code, as the processor pushes it. */
 #define X86_PF_PROT (1u << 0)

@@ -1,0 +1,742 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page faults: how a page table entry comes to hold what the program is entitled to see.
+ *
+ *   handle_mm_fault
+ *     entry empty ---- anonymous VMA ---- do_anonymous_page   zero folio, or a block of new frames
+ *       |  `---------- backed VMA ------- do_fault
+ *       |                 read                do_read_fault    the cached page and its neighbours
+ *       |                 write, private      do_cow_fault     a copy of it
+ *       |                 write, shared       do_shared_fault  the page itself, now dirty
+ *     write, entry read-only ------------ do_wp_page           reuse, copy, or page_mkwrite
+ *     entry right ----------------------- update_mmu           a miss in a software TLB, no more
+ *
+ * What an entry may hold, by the kind of VMA (the invariants that the paths above keep):
+ *   - zero folio (SPECIAL, read-only): anonymous VMAs. No reference, no mapcount, not in the RSS.
+ *   - anonymous page: private VMAs. Writable only while this entry is its only user; fork() takes the
+ *     write permission away from both sides, and a write gives the page to the sole owner left or
+ *     makes a copy.
+ *   - page-cache page: read-only in private VMAs. In shared ones writable only after page_mkwrite()
+ *     and set_page_dirty(); write-back takes the permission away again. So a writable entry of a file
+ *     implies PageDirty, and unmapping has nothing to tell the file.
+ *
+ * Locks of the memory manager, outer to inner:
+ *
+ *   mmap_lock            VMAs of an mm; faults hold it for reading (parent's before child's at fork)
+ *   mapping->lock        page cache and i_mmap of an inode; from ->fault until the entry is set
+ *   page_table_lock      page table entries and their entry into TLBs (parent's before child's)
+ *   zone->lock, slab     interrupts off
+ *
+ * Under page_table_lock nothing sleeps: what a fault needs is allocated before, and the entry is
+ * looked at again after the lock was taken.
+ *
+ * TLB. The port is given entries under page_table_lock, with Accessed (and for writes Dirty) set in
+ * them; whoever takes permissions from a young entry flushes before page_table_lock is released, so
+ * that a frame is never freed while a TLB holds it.
+ */
+#include <quire/fs.h>
+#include <quire/pagemap.h>
+#include <quire/string.h>
+#include <quire/trace.h>
+
+#include "ptes.h"
+
+unsigned int anon_fault_max_order = 9;
+unsigned int fault_around_order = 4;
+
+/* A touch beside a present page fills this much, so that scattered growth has few mappings. */
+#define NEIGHBOUR_ORDER 2u
+
+#define FAULT_DONE(kind) ((vm_fault_t)(kind) << VM_FAULT_KIND_SHIFT)
+
+static struct mm_struct *vmf_mm(const struct vm_fault *vmf)
+{
+	return vmf->vma->vm_mm;
+}
+
+static bool vmf_write(const struct vm_fault *vmf)
+{
+	return vmf->flags & FAULT_FLAG_WRITE;
+}
+
+void update_hiwater_rss(struct mm_struct *mm)
+{
+	unsigned long rss = get_mm_rss(mm);
+
+	if (READ_ONCE(mm->hiwater_rss) < rss)
+		WRITE_ONCE(mm->hiwater_rss, rss);
+}
+
+/* ---- Protections -------------------------------------------------------------------------- */
+
+/*
+ * x86 cannot forbid reading of what may be written or executed. Private pages start read-only:
+ * the fault that finds a page to be the program's own makes it writable.
+ */
+pgprot_t vm_get_page_prot(vm_flags_t vm_flags)
+{
+	u64 prot = _PAGE_PRESENT | _PAGE_USER;
+
+	if (!(vm_flags & VM_ACCESS_FLAGS))
+		return __pgprot(_PAGE_PROTNONE | _PAGE_NX);
+	if ((vm_flags & (VM_WRITE | VM_SHARED)) == (VM_WRITE | VM_SHARED))
+		prot |= _PAGE_RW;
+	if (!(vm_flags & VM_EXEC))
+		prot |= _PAGE_NX;
+	return __pgprot(prot);
+}
+
+void vma_set_page_prot(struct vm_area_struct *vma)
+{
+	pgprot_t prot = vm_get_page_prot(vma->vm_flags);
+
+	if (vma->vm_ops && vma->vm_ops->page_mkwrite)
+		prot = __pgprot(pgprot_val(prot) & ~_PAGE_RW);
+	vma->vm_page_prot = prot;
+}
+
+/* ---- Entries into the TLB ----------------------------------------------------------------- */
+
+/*
+ * Tell a software TLB of the entry that was resolved and of the usable ones beside it, within the
+ * aligned window of 2^order pages. page_table_lock held. A remote access fills nothing.
+ */
+static void update_mmu(struct vm_fault *vmf, unsigned int order)
+{
+	unsigned long size = PAGE_SIZE << order;
+	unsigned long lo = max(vmf->address & ~(size - 1), vmf->vma->vm_start);
+	unsigned long hi = min((vmf->address & ~(size - 1)) + size, vmf->vma->vm_end);
+	unsigned long first = vmf->address, end = vmf->address + PAGE_SIZE;
+	pte_t *ptep = vmf->pte, *last = vmf->pte;
+
+	if (vmf->flags & FAULT_FLAG_REMOTE || !pte_accessible(*vmf->pte))
+		return;
+	for (; first > lo && pte_accessible(ptep[-1]); first -= PAGE_SIZE)
+		ptep--;
+	for (; end < hi && pte_accessible(last[1]); end += PAGE_SIZE)
+		last++;
+	for (pte_t *p = ptep; p <= last; p++)
+		ptep_set_bits(p, _PAGE_ACCESSED);
+	machine_tlb_fill(vmf_mm(vmf), first, &ptep->pte, (unsigned int)(last - ptep) + 1);
+}
+
+/* The entry permits the access: what the MMU would have done, and nothing else. Unlocks. */
+static vm_fault_t finish_access(struct vm_fault *vmf)
+{
+	if (vmf_write(vmf) && pte_write(*vmf->pte))
+		ptep_set_bits(vmf->pte, _PAGE_DIRTY);
+	update_mmu(vmf, fault_around_order);
+	spin_unlock(&vmf_mm(vmf)->page_table_lock);
+	return FAULT_DONE(TRACE_FAULT_SPURIOUS);
+}
+
+/* page_table_lock held: the entry is still what the decision was made on. */
+static bool pte_unchanged(const struct vm_fault *vmf)
+{
+	return pte_val(ptep_get(vmf->pte)) == pte_val(vmf->orig_pte);
+}
+
+/* Bits of a new entry for the faulting address: a write makes it dirty, and writable if it may. */
+static pte_t mk_fault_pte(const struct vm_fault *vmf, unsigned long pfn)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+	pte_t pte = pfn_pte(pfn, vma->vm_page_prot);
+
+	if (vmf_write(vmf)) {
+		pte = pte_mkdirty(pte);
+		if (vma->vm_flags & VM_WRITE)
+			pte = pte_mkwrite(pte);
+	}
+	return pte;
+}
+
+/* ---- Anonymous memory --------------------------------------------------------------------- */
+
+/* Nothing is there yet but perhaps a view of the zero folio, which a write replaces. */
+static bool pte_vacant(pte_t pte)
+{
+	return pte_none(pte) || pte_is_zero_page(pte);
+}
+
+static bool range_vacant(const pte_t *ptep, unsigned long nr)
+{
+	while (nr--)
+		if (!pte_vacant(ptep_get(ptep++)))
+			return false;
+	return true;
+}
+
+/* How many pages just below the address are there, without a gap, in its table and VMA. */
+static unsigned long run_below(const struct vm_fault *vmf)
+{
+	unsigned long max_run = min(pte_index(vmf->address),
+				    (vmf->address - vmf->vma->vm_start) >> PAGE_SHIFT);
+	unsigned long n = 0;
+
+	while (n < max_run && !pte_vacant(ptep_get(vmf->pte - n - 1)))
+		n++;
+	return n;
+}
+
+static bool page_above_present(const struct vm_fault *vmf)
+{
+	return pte_index(vmf->address) != PTRS_PER_PTE - 1 &&
+	       vmf->address + PAGE_SIZE < vmf->vma->vm_end && !pte_vacant(ptep_get(vmf->pte + 1));
+}
+
+/*
+ * How much a program that walks its memory deserves. Where it goes on just after the last fill the
+ * block doubles; where several threads take turns, what each has filled below tells the same; a page
+ * beside another gets a small block, and an isolated one nothing extra.
+ */
+static unsigned int anon_target_order(const struct vm_fault *vmf)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+	unsigned long run;
+
+	if (vma->vm_flags & VM_HUGEPAGE)
+		return anon_fault_max_order;
+	if (vmf->address == vma->vm_fault_next)
+		return min(vma->vm_fault_order + 1, anon_fault_max_order);
+	run = run_below(vmf);
+	if (!run && !page_above_present(vmf))
+		return 0;
+	if (run >> NEIGHBOUR_ORDER)
+		return min((unsigned int)fls64(run) - 1, anon_fault_max_order);
+	return min(NEIGHBOUR_ORDER, anon_fault_max_order);
+}
+
+/*
+ * The order of the block to fill: the largest aligned one around the address, up to the target,
+ * that lies in the VMA and is wholly vacant. page_table_lock held.
+ */
+static unsigned int anon_fault_order(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long base = vmf->address;
+	unsigned int target, order;
+
+	if (!anon_fault_max_order)
+		return 0;
+	target = min(anon_target_order(vmf), (unsigned int)(PMD_SHIFT - PAGE_SHIFT));
+	vma->vm_fault_order = target;
+	for (order = 0; order < target; order++) {
+		unsigned long half = PAGE_SIZE << order;
+		unsigned long other = base ^ half;
+		long offset = (long)(other - vmf->address) / (long)PAGE_SIZE;
+
+		if (other < vma->vm_start || other + half > vma->vm_end ||
+		    !range_vacant(vmf->pte + offset, 1UL << order))
+			break;
+		base &= ~half;
+	}
+	return order;
+}
+
+/* 2^*order zeroed frames, each with a reference of its own; *order falls if memory is scarce. */
+static struct page *alloc_anon_block(unsigned int *order)
+{
+	for (; *order; --*order) {
+		struct page *page = alloc_pages(GFP_ANON | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY,
+						*order);
+
+		if (page) {
+			split_page(page, *order);
+			return page;
+		}
+	}
+	return alloc_page(GFP_ANON | __GFP_ZERO);
+}
+
+/* The zero folio's views in a block that is about to be filled leave the TLBs first. */
+static void clear_zero_ptes(struct vm_fault *vmf, pte_t *ptep, unsigned long base, unsigned long nr)
+{
+	struct tlb_hull hull = TLB_HULL_NONE;
+
+	for (unsigned long i = 0; i < nr; i++) {
+		if (!pte_is_zero_page(ptep_get(ptep + i)))
+			continue;
+		if (pte_young(ptep_get_and_clear(ptep + i)))
+			tlb_hull_add(&hull, base + i * PAGE_SIZE, TLB_FLUSH_ALL);
+	}
+	tlb_hull_flush(vmf_mm(vmf), &hull);
+}
+
+/*
+ * Map a block of new frames at the aligned block of addresses around the fault. Entries that another
+ * thread has filled meanwhile stay, and their frames go back. page_table_lock held.
+ */
+static void map_anon_block(struct vm_fault *vmf, struct page *page, unsigned int order)
+{
+	struct mm_struct *mm = vmf_mm(vmf);
+	unsigned long nr = 1UL << order, filled = 0;
+	unsigned long base = vmf->address & ~((PAGE_SIZE << order) - 1);
+	pte_t *ptep = vmf->pte - ((vmf->address - base) >> PAGE_SHIFT);
+	pgoff_t index = linear_page_index(vmf->vma, base);
+	pte_t entry = mk_fault_pte(vmf, page_to_pfn(page));
+
+	clear_zero_ptes(vmf, ptep, base, nr);
+	if (!(vmf->flags & FAULT_FLAG_REMOTE))
+		entry = pte_mkyoung(entry);
+	for (unsigned long i = 0; i < nr; i++, page++, entry.pte += PAGE_SIZE) {
+		if (unlikely(!pte_none(ptep_get(ptep + i)))) {
+			__free_page(page);
+			continue;
+		}
+		page_init_anon(page, index + i);
+		atomic_set(&page->_mapcount, 0);
+		set_pte(ptep + i, entry);
+		filled++;
+	}
+	add_mm_counter(mm, MM_ANONPAGES, (long)filled);
+	mod_node_page_state(NR_ANON_MAPPED, (long)filled);
+	count_mm_event(mm, MM_EV_ANON, (long)filled);
+	atomic_long_inc(&mm->folios[order]);
+	vmf->vma->vm_fault_next = base + (PAGE_SIZE << order);
+	update_mmu(vmf, max(order, fault_around_order));
+}
+
+/* A read of memory never written: the zero folio, for the whole window. Unlocks. */
+static vm_fault_t map_zero_folio(struct vm_fault *vmf)
+{
+	const unsigned long zero_pages = 1UL << ZERO_FOLIO_ORDER;
+	struct mm_struct *mm = vmf_mm(vmf);
+	unsigned long addr = vmf->address, end = addr + PAGE_SIZE;
+	long filled = 0;
+	pte_t *ptep;
+
+	if (fault_around_order) {
+		addr &= ~(zero_pages * PAGE_SIZE - 1);
+		end = min(addr + zero_pages * PAGE_SIZE, vmf->vma->vm_end);
+		addr = max(addr, vmf->vma->vm_start);
+	}
+	ptep = vmf->pte - ((vmf->address - addr) >> PAGE_SHIFT);
+	for (; addr < end; addr += PAGE_SIZE, ptep++) {
+		unsigned long pfn = zero_pfn + ((addr >> PAGE_SHIFT) & (zero_pages - 1));
+
+		if (!pte_none(ptep_get(ptep)))
+			continue;
+		set_pte(ptep, pte_mkspecial(pte_wrprotect(pfn_pte(pfn, vmf->vma->vm_page_prot))));
+		filled++;
+	}
+	count_mm_event(mm, MM_EV_ZERO, filled);
+	update_mmu(vmf, fault_around_order);
+	spin_unlock(&mm->page_table_lock);
+	return FAULT_DONE(TRACE_FAULT_ZERO);
+}
+
+/* The entry is vacant. Entered with page_table_lock held, left without. */
+static vm_fault_t do_anonymous_page(struct vm_fault *vmf)
+{
+	struct mm_struct *mm = vmf_mm(vmf);
+	unsigned int order;
+	struct page *page;
+
+	if (!vmf_write(vmf))
+		return map_zero_folio(vmf);
+	order = anon_fault_order(vmf);
+	spin_unlock(&mm->page_table_lock);
+
+	page = alloc_anon_block(&order);
+	if (unlikely(!page))
+		return VM_FAULT_OOM;
+	spin_lock(&mm->page_table_lock);
+	map_anon_block(vmf, page, order);
+	spin_unlock(&mm->page_table_lock);
+	return FAULT_DONE(TRACE_FAULT_ANON);
+}
+
+/* ---- Copy on write ------------------------------------------------------------------------ */
+
+static void copy_user_page(struct page *to, struct page *from)
+{
+	memcpy(page_address(to), page_address(from), PAGE_SIZE);
+}
+
+/*
+ * The page is the program's own: let it write. So are often the pages beside it, whose other owner
+ * was the same child that is gone now; those that were dirty before become writable with it.
+ * page_table_lock held.
+ */
+static void wp_page_reuse(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long size = PAGE_SIZE << fault_around_order;
+	unsigned long lo = max(vmf->address & ~(size - 1), vma->vm_start);
+	unsigned long hi = min((vmf->address & ~(size - 1)) + size, vma->vm_end);
+	pte_t *ptep = vmf->pte - ((vmf->address - lo) >> PAGE_SHIFT);
+	long reused = 1;
+
+	ptep_set_bits(vmf->pte, _PAGE_DIRTY | (vma->vm_flags & VM_WRITE ? _PAGE_RW : 0));
+	for (; lo < hi && vma->vm_flags & VM_WRITE && !(vma->vm_flags & VM_SHARED);
+	     lo += PAGE_SIZE, ptep++) {
+		pte_t pte = ptep_get(ptep);
+
+		if (pte_accessible(pte) && pte_dirty(pte) && !pte_write(pte) && pte_page(pte) &&
+		    page_sole_owner(pte_page(pte))) {
+			ptep_set_bits(ptep, _PAGE_RW);
+			reused++;
+		}
+	}
+	count_vm_events(PGREUSE, (unsigned long)reused);
+	count_mm_event(vmf_mm(vmf), MM_EV_REUSE, reused);
+	update_mmu(vmf, fault_around_order);
+}
+
+/*
+ * Put a private copy where the old page was, unless the entry has changed: true when the copy is in
+ * place, and the entry's reference to the old page is then the caller's. page_table_lock held.
+ */
+static bool wp_replace_page(struct vm_fault *vmf, struct page *old, struct page *new_page)
+{
+	struct tlb_hull hull = TLB_HULL_NONE;
+	struct mm_delta delta = { 0 };
+
+	if (!pte_unchanged(vmf))
+		return false;
+	if (pte_young(ptep_get_and_clear(vmf->pte))) {
+		tlb_hull_add(&hull, vmf->address, TLB_FLUSH_ALL);
+		tlb_hull_flush(vmf_mm(vmf), &hull);
+	}
+	page_init_anon(new_page, linear_page_index(vmf->vma, vmf->address));
+	page_remove_rmap(old, &delta);
+	page_add_rmap(new_page, &delta);
+	mm_delta_add(vmf_mm(vmf), &delta);
+	set_pte(vmf->pte, mk_fault_pte(vmf, page_to_pfn(new_page)));
+	count_mm_event(vmf_mm(vmf), MM_EV_COW, 1);
+	update_mmu(vmf, fault_around_order);
+	return true;
+}
+
+/* The caller's reference to old is consumed. No lock held but mmap_lock. */
+static vm_fault_t wp_page_copy(struct vm_fault *vmf, struct page *old)
+{
+	struct mm_struct *mm = vmf_mm(vmf);
+	struct page *new_page = alloc_page(GFP_ANON);
+	bool replaced;
+
+	if (!new_page) {
+		put_page(old);
+		return VM_FAULT_OOM;
+	}
+	copy_user_page(new_page, old);
+	spin_lock(&mm->page_table_lock);
+	replaced = wp_replace_page(vmf, old, new_page);
+	spin_unlock(&mm->page_table_lock);
+
+	put_page(replaced ? old : new_page);
+	put_page(old);
+	return FAULT_DONE(replaced ? TRACE_FAULT_COW : TRACE_FAULT_SPURIOUS);
+}
+
+/* The lock that ->fault has taken, or that a shared page is made writable under. */
+static struct address_space *vma_mapping(const struct vm_area_struct *vma)
+{
+	return vma->vm_file ? &vma->vm_file->f_inode->i_data : NULL;
+}
+
+/* Tell the file that vmf->page, of a shared mapping, will be written. mapping->lock held. */
+static vm_fault_t do_page_mkwrite(struct vm_fault *vmf)
+{
+	const struct vm_operations_struct *ops = vmf->vma->vm_ops;
+	vm_fault_t err;
+
+	if (!ops->page_mkwrite)
+		return 0;
+	err = ops->page_mkwrite(vmf) & VM_FAULT_ERROR;
+	if (!err)
+		set_page_dirty(vmf->page);
+	return err;
+}
+
+/*
+ * A clean page of a shared file mapping, with a reference of ours. It may have been truncated
+ * before we got the lock: then its entry is gone too, and the access is tried again.
+ */
+static vm_fault_t wp_page_shared(struct vm_fault *vmf)
+{
+	struct mm_struct *mm = vmf_mm(vmf);
+	struct address_space *mapping = vma_mapping(vmf->vma);
+	vm_fault_t ret = FAULT_DONE(TRACE_FAULT_SPURIOUS);
+
+	if (mapping)
+		mutex_lock(&mapping->lock);
+	if (!mapping || vmf->page->mapping == mapping)
+		ret = do_page_mkwrite(vmf);
+	if (!(ret & VM_FAULT_ERROR)) {
+		spin_lock(&mm->page_table_lock);
+		if (pte_unchanged(vmf)) {
+			wp_page_reuse(vmf);
+			ret = FAULT_DONE(TRACE_FAULT_REUSE);
+		}
+		spin_unlock(&mm->page_table_lock);
+	}
+	if (mapping)
+		mutex_unlock(&mapping->lock);
+	put_page(vmf->page);
+	return ret;
+}
+
+/* A write to a present, read-only entry. Entered with page_table_lock held, left without. */
+static vm_fault_t do_wp_page(struct vm_fault *vmf)
+{
+	struct mm_struct *mm = vmf_mm(vmf);
+	struct page *page = pte_page(vmf->orig_pte);
+
+	if (!page) {
+		if (pte_is_zero_page(vmf->orig_pte) && vma_is_anonymous(vmf->vma))
+			return do_anonymous_page(vmf);
+		spin_unlock(&mm->page_table_lock);
+		return VM_FAULT_SIGBUS;
+	}
+	if (!(vmf->vma->vm_flags & VM_SHARED) && page_sole_owner(page)) {
+		wp_page_reuse(vmf);
+		spin_unlock(&mm->page_table_lock);
+		return FAULT_DONE(TRACE_FAULT_REUSE);
+	}
+	get_page(page);
+	vmf->page = page;
+	spin_unlock(&mm->page_table_lock);
+	return vmf->vma->vm_flags & VM_SHARED ? wp_page_shared(vmf) : wp_page_copy(vmf, page);
+}
+
+/* ---- Memory with a backing ---------------------------------------------------------------- */
+
+static void unlock_mapping(const struct vm_area_struct *vma)
+{
+	if (vma->vm_file)
+		mutex_unlock(&vma_mapping(vma)->lock);
+}
+
+static vm_fault_t vma_fault(struct vm_fault *vmf)
+{
+	if (!vmf->vma->vm_ops->fault)
+		return VM_FAULT_SIGBUS;
+	return vmf->vma->vm_ops->fault(vmf);
+}
+
+/* Enter a page for which the caller holds a reference: it is the entry's now. */
+static void set_backed_pte(struct vm_fault *vmf, pte_t *ptep, struct page *page, pte_t entry,
+			   struct mm_delta *delta)
+{
+	page_add_rmap(page, delta);
+	set_pte(ptep, entry);
+	count_mm_event(vmf_mm(vmf), MM_EV_FILE, 1);
+}
+
+/*
+ * Map what the cache holds beside a page that was read: programs read on. mapping->lock and
+ * page_table_lock held.
+ */
+static void do_fault_around(struct vm_fault *vmf, struct mm_delta *delta)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct address_space *mapping = vma_mapping(vma);
+	unsigned long size = PAGE_SIZE << fault_around_order;
+	unsigned long addr = max(vmf->address & ~(size - 1), vma->vm_start);
+	unsigned long end = min((vmf->address & ~(size - 1)) + size, vma->vm_end);
+	pte_t *ptep = vmf->pte - ((vmf->address - addr) >> PAGE_SHIFT);
+	pgoff_t index = linear_page_index(vma, addr);
+	pgoff_t eof = ((u64)mapping->host->i_size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+
+	for (; addr < end && index < eof; addr += PAGE_SIZE, ptep++, index++) {
+		struct page *page;
+
+		if (!pte_none(ptep_get(ptep)))
+			continue;
+		page = find_get_page(mapping, index);
+		if (!page)
+			continue;
+		if (!PageUptodate(page)) {
+			put_page(page);
+			continue;
+		}
+		set_backed_pte(vmf, ptep, page, pfn_pte(page_to_pfn(page), vma->vm_page_prot), delta);
+	}
+}
+
+/*
+ * Map vmf->page (its reference is consumed) if the entry is still empty, under the mapping's lock,
+ * which is released.
+ */
+static vm_fault_t finish_fault(struct vm_fault *vmf, struct page *page, bool around)
+{
+	struct mm_struct *mm = vmf_mm(vmf);
+	struct mm_delta delta = { 0 };
+	bool mapped;
+
+	spin_lock(&mm->page_table_lock);
+	mapped = pte_none(ptep_get(vmf->pte));
+	if (mapped) {
+		set_backed_pte(vmf, vmf->pte, page, mk_fault_pte(vmf, page_to_pfn(page)), &delta);
+		if (around && fault_around_order && vmf->vma->vm_file)
+			do_fault_around(vmf, &delta);
+		mm_delta_add(mm, &delta);
+		update_mmu(vmf, fault_around_order);
+	}
+	spin_unlock(&mm->page_table_lock);
+	unlock_mapping(vmf->vma);
+	if (!mapped)
+		put_page(page);
+	return FAULT_DONE(mapped ? TRACE_FAULT_FILE : TRACE_FAULT_SPURIOUS);
+}
+
+static vm_fault_t do_read_fault(struct vm_fault *vmf)
+{
+	vm_fault_t ret = vma_fault(vmf);
+
+	if (ret & VM_FAULT_ERROR)
+		return ret;
+	return ret | finish_fault(vmf, vmf->page, true);
+}
+
+/* A write to a private mapping of something: straight to the copy. */
+static vm_fault_t do_cow_fault(struct vm_fault *vmf)
+{
+	struct mm_struct *mm = vmf_mm(vmf);
+	struct page *copy = alloc_page(GFP_ANON);
+	struct mm_delta delta = { 0 };
+	vm_fault_t ret;
+	bool mapped;
+
+	if (!copy)
+		return VM_FAULT_OOM;
+	ret = vma_fault(vmf);
+	if (ret & VM_FAULT_ERROR) {
+		put_page(copy);
+		return ret;
+	}
+	copy_user_page(copy, vmf->page);
+	spin_lock(&mm->page_table_lock);
+	mapped = pte_none(ptep_get(vmf->pte));
+	if (mapped) {
+		page_init_anon(copy, linear_page_index(vmf->vma, vmf->address));
+		page_add_rmap(copy, &delta);
+		mm_delta_add(mm, &delta);
+		set_pte(vmf->pte, mk_fault_pte(vmf, page_to_pfn(copy)));
+		count_mm_event(mm, MM_EV_COW, 1);
+		update_mmu(vmf, fault_around_order);
+	}
+	spin_unlock(&mm->page_table_lock);
+	unlock_mapping(vmf->vma);
+	put_page(vmf->page);
+	if (!mapped)
+		put_page(copy);
+	return ret | FAULT_DONE(mapped ? TRACE_FAULT_COW : TRACE_FAULT_SPURIOUS);
+}
+
+static vm_fault_t do_shared_fault(struct vm_fault *vmf)
+{
+	vm_fault_t ret = vma_fault(vmf), err;
+
+	if (ret & VM_FAULT_ERROR)
+		return ret;
+	err = do_page_mkwrite(vmf);
+	if (err) {
+		unlock_mapping(vmf->vma);
+		put_page(vmf->page);
+		return err;
+	}
+	return ret | finish_fault(vmf, vmf->page, false);
+}
+
+static vm_fault_t do_fault(struct vm_fault *vmf)
+{
+	if (!vmf_write(vmf))
+		return do_read_fault(vmf);
+	return vmf->vma->vm_flags & VM_SHARED ? do_shared_fault(vmf) : do_cow_fault(vmf);
+}
+
+/* ---- The fault ---------------------------------------------------------------------------- */
+
+static vm_fault_t handle_pte_fault(struct vm_fault *vmf)
+{
+	struct mm_struct *mm = vmf_mm(vmf);
+
+	vmf->pte = pte_alloc_map(mm, vmf->address);
+	if (!vmf->pte)
+		return VM_FAULT_OOM;
+	spin_lock(&mm->page_table_lock);
+	vmf->orig_pte = ptep_get(vmf->pte);
+	if (pte_none(vmf->orig_pte)) {
+		if (vma_is_anonymous(vmf->vma))
+			return do_anonymous_page(vmf);
+		spin_unlock(&mm->page_table_lock);
+		return do_fault(vmf);
+	}
+	if (vmf_write(vmf) && !pte_write(vmf->orig_pte))
+		return do_wp_page(vmf);
+	return finish_access(vmf);
+}
+
+/*
+ * As Linux counts: every fault that asked for something, and in the mm's own record those that got
+ * it. Misses of a software TLB are no faults.
+ */
+static void account_fault(struct mm_struct *mm, vm_fault_t ret)
+{
+	if (ret & VM_FAULT_ERROR) {
+		count_vm_event(PGFAULT);
+		return;
+	}
+	if (vm_fault_kind(ret) == TRACE_FAULT_SPURIOUS) {
+		count_mm_event(mm, MM_EV_SPURIOUS, 1);
+		return;
+	}
+	count_vm_event(PGFAULT);
+	if (ret & VM_FAULT_MAJOR)
+		count_vm_event(PGMAJFAULT);
+	count_mm_event(mm, ret & VM_FAULT_MAJOR ? MM_EV_MAJOR : MM_EV_MINOR, 1);
+}
+
+vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long address, unsigned int flags)
+{
+	struct vm_fault vmf = {
+		.vma = vma,
+		.flags = flags,
+		.address = address & PAGE_MASK,
+		.real_address = address,
+		.pgoff = linear_page_index(vma, address & PAGE_MASK),
+	};
+	vm_fault_t ret;
+
+	if (unlikely(vma->vm_flags & VM_PFNMAP))
+		ret = VM_FAULT_SIGBUS;
+	else
+		ret = handle_pte_fault(&vmf);
+	account_fault(vma->vm_mm, ret);
+	return ret;
+}
+
+/* Grow the stack VMA above addr down to it. mmap_lock is held for reading on success, as before. */
+static struct vm_area_struct *grow_stack(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma;
+
+	up_read(&mm->mmap_lock);
+	down_write(&mm->mmap_lock);
+	vma = find_vma(mm, addr);
+	if (vma && vma->vm_start > addr &&
+	    (!(vma->vm_flags & VM_GROWSDOWN) || expand_stack_locked(vma, addr)))
+		vma = NULL;
+	if (!vma) {
+		up_write(&mm->mmap_lock);
+		return NULL;
+	}
+	downgrade_write(&mm->mmap_lock);
+	return vma;
+}
+
+struct vm_area_struct *lock_mm_and_find_vma(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma;
+
+	down_read(&mm->mmap_lock);
+	vma = find_vma(mm, addr);
+	if (likely(vma && vma->vm_start <= addr))
+		return vma;
+	if (vma && vma->vm_flags & VM_GROWSDOWN)
+		return grow_stack(mm, addr);
+	up_read(&mm->mmap_lock);
+	return NULL;
+}
