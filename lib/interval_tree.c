@@ -111,8 +111,7 @@ struct interval_tree_node *interval_tree_iter_first(struct rb_root_cached *root,
 {
 	struct rb_node *rb = root->rb_root.rb_node;
 
-	if (!rb || node_of(rb)->__subtree_last < start ||
-	    node_of(root->rb_leftmost)->start > last)
+	if (!rb || node_of(rb)->__subtree_last < start || node_of(root->rb_leftmost)->start > last)
 		return NULL;
 	return subtree_search(rb, start, last);
 }

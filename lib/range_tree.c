@@ -554,8 +554,7 @@ static void shrink(struct range_tree *tree, struct step *way)
 }
 
 /* The way to the range that starts exactly at start; NULL if there is none. */
-static struct step *find_exact(const struct range_tree *tree, unsigned long start,
-			       struct step *way)
+static struct step *find_exact(const struct range_tree *tree, unsigned long start, struct step *way)
 {
 	struct step *last;
 
@@ -694,8 +693,7 @@ static bool hole_down(const struct rt_node *node, unsigned int height, struct ho
 			return true;
 		if (node->inner.end[i] <= h->low)
 			return false;
-		if (node->inner.gap[i] >= h->len &&
-		    hole_down(node->inner.child[i], height - 1, h))
+		if (node->inner.gap[i] >= h->len && hole_down(node->inner.child[i], height - 1, h))
 			return true;
 		h->at = node->inner.start[i];
 	}
@@ -810,7 +808,8 @@ const char *rt_check(const struct range_tree *tree)
 	const char *wrong;
 
 	if (!tree->root)
-		return tree->height || tree->count ? "an empty tree with a height or a count" : NULL;
+		return tree->height || tree->count ? "an empty tree with a height or a count"
+						   : NULL;
 	if (tree->height == 0 || tree->height > RT_MAX_HEIGHT)
 		return "the height";
 	wrong = check_below(tree->root, tree->height, &c);

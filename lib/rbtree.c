@@ -327,8 +327,7 @@ struct rb_node *rb_next(const struct rb_node *node)
 			next = next->rb_left;
 		return next;
 	}
-	for (parent = rb_parent(node); parent && node == parent->rb_right;
-	     parent = rb_parent(node))
+	for (parent = rb_parent(node); parent && node == parent->rb_right; parent = rb_parent(node))
 		node = parent;
 	return parent;
 }
@@ -346,8 +345,7 @@ struct rb_node *rb_prev(const struct rb_node *node)
 			prev = prev->rb_right;
 		return prev;
 	}
-	for (parent = rb_parent(node); parent && node == parent->rb_left;
-	     parent = rb_parent(node))
+	for (parent = rb_parent(node); parent && node == parent->rb_left; parent = rb_parent(node))
 		node = parent;
 	return parent;
 }

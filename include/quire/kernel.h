@@ -88,8 +88,8 @@
  */
 #ifndef READ_ONCE
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
-#define WRITE_ONCE(x, val)                              \
-	do {                                            \
+#define WRITE_ONCE(x, val)                               \
+	do {                                             \
 		*(volatile __typeof__(x) *)&(x) = (val); \
 	} while (0)
 #endif
@@ -99,7 +99,7 @@
 
 /* Structures and arrays. */
 #ifndef container_of
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #endif
 #ifndef offsetofend
 #define sizeof_field(type, member) sizeof(((type *)0)->member)
@@ -136,11 +136,11 @@
  * Each argument is evaluated once. The names come from __COUNTER__ so that one
  * comparison may stand inside another.
  */
-#define __cmp_pick(op, x, y, ux, uy)   \
-	({                             \
-		__auto_type ux = (x);  \
-		__auto_type uy = (y);  \
-		ux op uy ? ux : uy;    \
+#define __cmp_pick(op, x, y, ux, uy)  \
+	({                            \
+		__auto_type ux = (x); \
+		__auto_type uy = (y); \
+		ux op uy ? ux : uy;   \
 	})
 #define __cmp_cat2(a, b) a##b
 #define __cmp_cat(a, b) __cmp_cat2(a, b)
@@ -158,11 +158,11 @@
 #define clamp(val, lo, hi) min(max(val, lo), hi)
 #define clamp_t(type, val, lo, hi) min_t(type, max_t(type, val, lo), hi)
 
-#define __swap_once(a, b, tmp)           \
-	do {                             \
-		__auto_type tmp = (a);   \
-		(a) = (b);               \
-		(b) = tmp;               \
+#define __swap_once(a, b, tmp)         \
+	do {                           \
+		__auto_type tmp = (a); \
+		(a) = (b);             \
+		(b) = tmp;             \
 	} while (0)
 #ifndef swap
 #define swap(a, b) __swap_once(a, b, __cmp_cat(__swap_tmp, __COUNTER__))

@@ -31,7 +31,10 @@ struct hlist_head {
 #define LIST_POISON1 ((void *)0xdead000000000100UL)
 #define LIST_POISON2 ((void *)0xdead000000000122UL)
 
-#define LIST_HEAD_INIT(name) { &(name), &(name) }
+#define LIST_HEAD_INIT(name)     \
+	{                        \
+		&(name), &(name) \
+	}
 #define LIST_HEAD(name) struct list_head name = LIST_HEAD_INIT(name)
 
 static inline void INIT_LIST_HEAD(struct list_head *list)
@@ -199,36 +202,36 @@ static inline void list_bulk_move_tail(struct list_head *head, struct list_head 
 #define list_for_each(pos, head) for ((pos) = (head)->next; (pos) != (head); (pos) = (pos)->next)
 #define list_for_each_prev(pos, head) \
 	for ((pos) = (head)->prev; (pos) != (head); (pos) = (pos)->prev)
-#define list_for_each_safe(pos, n, head)                                      \
-	for ((pos) = (head)->next, (n) = (pos)->next; (pos) != (head);        \
+#define list_for_each_safe(pos, n, head)                               \
+	for ((pos) = (head)->next, (n) = (pos)->next; (pos) != (head); \
 	     (pos) = (n), (n) = (pos)->next)
-#define list_for_each_entry(pos, head, member)                                \
-	for ((pos) = list_first_entry(head, __typeof__(*(pos)), member);      \
-	     !list_entry_is_head(pos, head, member);                          \
+#define list_for_each_entry(pos, head, member)                           \
+	for ((pos) = list_first_entry(head, __typeof__(*(pos)), member); \
+	     !list_entry_is_head(pos, head, member); (pos) = list_next_entry(pos, member))
+#define list_for_each_entry_reverse(pos, head, member)                  \
+	for ((pos) = list_last_entry(head, __typeof__(*(pos)), member); \
+	     !list_entry_is_head(pos, head, member); (pos) = list_prev_entry(pos, member))
+#define list_for_each_entry_continue(pos, head, member)                                    \
+	for ((pos) = list_next_entry(pos, member); !list_entry_is_head(pos, head, member); \
 	     (pos) = list_next_entry(pos, member))
-#define list_for_each_entry_reverse(pos, head, member)                        \
-	for ((pos) = list_last_entry(head, __typeof__(*(pos)), member);       \
-	     !list_entry_is_head(pos, head, member);                          \
-	     (pos) = list_prev_entry(pos, member))
-#define list_for_each_entry_continue(pos, head, member)                       \
-	for ((pos) = list_next_entry(pos, member);                            \
-	     !list_entry_is_head(pos, head, member);                          \
-	     (pos) = list_next_entry(pos, member))
-#define list_for_each_entry_from(pos, head, member)                           \
+#define list_for_each_entry_from(pos, head, member) \
 	for (; !list_entry_is_head(pos, head, member); (pos) = list_next_entry(pos, member))
 /* The _safe forms allow `pos` to be deleted in the body. */
-#define list_for_each_entry_safe(pos, n, head, member)                        \
-	for ((pos) = list_first_entry(head, __typeof__(*(pos)), member),      \
-	    (n) = list_next_entry(pos, member);                               \
-	     !list_entry_is_head(pos, head, member);                          \
+#define list_for_each_entry_safe(pos, n, head, member)                   \
+	for ((pos) = list_first_entry(head, __typeof__(*(pos)), member), \
+	    (n) = list_next_entry(pos, member);                          \
+	     !list_entry_is_head(pos, head, member);                     \
 	     (pos) = (n), (n) = list_next_entry(n, member))
-#define list_for_each_entry_safe_reverse(pos, n, head, member)                \
-	for ((pos) = list_last_entry(head, __typeof__(*(pos)), member),       \
-	    (n) = list_prev_entry(pos, member);                               \
-	     !list_entry_is_head(pos, head, member);                          \
+#define list_for_each_entry_safe_reverse(pos, n, head, member)          \
+	for ((pos) = list_last_entry(head, __typeof__(*(pos)), member), \
+	    (n) = list_prev_entry(pos, member);                         \
+	     !list_entry_is_head(pos, head, member);                    \
 	     (pos) = (n), (n) = list_prev_entry(n, member))
 
-#define HLIST_HEAD_INIT { .first = NULL }
+#define HLIST_HEAD_INIT       \
+	{                     \
+		.first = NULL \
+	}
 #define HLIST_HEAD(name) struct hlist_head name = HLIST_HEAD_INIT
 #define INIT_HLIST_HEAD(ptr) ((ptr)->first = NULL)
 
@@ -297,19 +300,19 @@ static inline void hlist_add_behind(struct hlist_node *n, struct hlist_node *pre
 }
 
 #define hlist_entry(ptr, type, member) container_of(ptr, type, member)
-#define hlist_entry_safe(ptr, type, member)                               \
-	({                                                                \
-		struct hlist_node *__hlist_ptr = (ptr);                   \
+#define hlist_entry_safe(ptr, type, member)                                  \
+	({                                                                   \
+		struct hlist_node *__hlist_ptr = (ptr);                      \
 		__hlist_ptr ? hlist_entry(__hlist_ptr, type, member) : NULL; \
 	})
 #define hlist_for_each(pos, head) for ((pos) = (head)->first; (pos); (pos) = (pos)->next)
-#define hlist_for_each_entry(pos, head, member)                                     \
+#define hlist_for_each_entry(pos, head, member)                                          \
 	for ((pos) = hlist_entry_safe((head)->first, __typeof__(*(pos)), member); (pos); \
 	     (pos) = hlist_entry_safe((pos)->member.next, __typeof__(*(pos)), member))
 /* `n` is a struct hlist_node *; `pos` may be deleted in the body. */
-#define hlist_for_each_entry_safe(pos, n, head, member)                             \
-	for ((pos) = hlist_entry_safe((head)->first, __typeof__(*(pos)), member);   \
-	     (pos) && ((n) = (pos)->member.next, true);                             \
+#define hlist_for_each_entry_safe(pos, n, head, member)                           \
+	for ((pos) = hlist_entry_safe((head)->first, __typeof__(*(pos)), member); \
+	     (pos) && ((n) = (pos)->member.next, true);                           \
 	     (pos) = hlist_entry_safe(n, __typeof__(*(pos)), member))
 
 #endif

@@ -146,9 +146,8 @@ void *rt_iter_first(struct rt_iter *it, const struct range_tree *tree, unsigned 
 void *rt_iter_next(struct rt_iter *it);
 void *rt_iter_prev(struct rt_iter *it);
 
-#define rt_for_each_from(it, tree, ptr, addr)                        \
-	for ((ptr) = rt_iter_first(it, tree, addr); (ptr);           \
-	     (ptr) = rt_iter_next(it))
+#define rt_for_each_from(it, tree, ptr, addr) \
+	for ((ptr) = rt_iter_first(it, tree, addr); (ptr); (ptr) = rt_iter_next(it))
 #define rt_for_each(it, tree, ptr) rt_for_each_from(it, tree, ptr, 0UL)
 
 /* Checks every invariant: NULL, or what is wrong. For tests. */

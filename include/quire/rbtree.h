@@ -48,10 +48,10 @@ struct rb_augment_callbacks {
 #define RB_ROOT ((struct rb_root){ NULL })
 #define RB_ROOT_CACHED ((struct rb_root_cached){ { NULL }, NULL })
 #define rb_entry(ptr, type, member) container_of(ptr, type, member)
-#define rb_entry_safe(ptr, type, member)                             \
-	({                                                           \
-		struct rb_node *__rb_ptr = (struct rb_node *)(ptr);  \
-		__rb_ptr ? rb_entry(__rb_ptr, type, member) : NULL;  \
+#define rb_entry_safe(ptr, type, member)                            \
+	({                                                          \
+		struct rb_node *__rb_ptr = (struct rb_node *)(ptr); \
+		__rb_ptr ? rb_entry(__rb_ptr, type, member) : NULL; \
 	})
 #define rb_parent(node) ((struct rb_node *)((node)->__rb_parent_color & ~1UL))
 #define RB_EMPTY_ROOT(root) (READ_ONCE((root)->rb_node) == NULL)
@@ -78,8 +78,7 @@ struct rb_node *rb_prev(const struct rb_node *node);
 struct rb_node *rb_first_postorder(const struct rb_root *root);
 struct rb_node *rb_next_postorder(const struct rb_node *node);
 
-static inline void rb_link_node(struct rb_node *node, struct rb_node *parent,
-				struct rb_node **link)
+static inline void rb_link_node(struct rb_node *node, struct rb_node *parent, struct rb_node **link)
 {
 	node->__rb_parent_color = (unsigned long)parent;
 	node->rb_left = NULL;
@@ -121,10 +120,11 @@ static inline void rb_erase_augmented_cached(struct rb_node *node, struct rb_roo
 	rb_erase_augmented(node, &root->rb_root, augment);
 }
 
-#define rbtree_postorder_for_each_entry_safe(pos, n, root, field)                           \
-	for ((pos) = rb_entry_safe(rb_first_postorder(root), __typeof__(*(pos)), field);    \
-	     (pos) && ((n) = rb_entry_safe(rb_next_postorder(&(pos)->field),                \
-					   __typeof__(*(pos)), field), true);               \
+#define rbtree_postorder_for_each_entry_safe(pos, n, root, field)                               \
+	for ((pos) = rb_entry_safe(rb_first_postorder(root), __typeof__(*(pos)), field);        \
+	     (pos) &&                                                                           \
+	     ((n) = rb_entry_safe(rb_next_postorder(&(pos)->field), __typeof__(*(pos)), field), \
+	     true);                                                                             \
 	     (pos) = (n))
 
 #endif

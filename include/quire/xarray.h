@@ -51,7 +51,10 @@ struct xarray {
 	u8 xa_marks; /* of the entry at index 0, while it has no node */
 };
 
-#define XARRAY_INIT { .xa_head = NULL, .xa_shift = XA_NO_NODE }
+#define XARRAY_INIT                                     \
+	{                                               \
+		.xa_head = NULL, .xa_shift = XA_NO_NODE \
+	}
 #define DEFINE_XARRAY(name) struct xarray name = XARRAY_INIT
 
 /*
@@ -136,7 +139,7 @@ bool xa_marked(const struct xarray *xa, xa_mark_t mark);
 void xa_destroy(struct xarray *xa);
 
 /* In these loops the body may store and erase, at any index. */
-#define xa_for_each_range(xa, index, entry, start, max)                       \
+#define xa_for_each_range(xa, index, entry, start, max)                        \
 	for ((index) = (start), (entry) = xa_find(xa, &(index), max); (entry); \
 	     (entry) = xa_find_after(xa, &(index), max))
 #define xa_for_each_start(xa, index, entry, start) \

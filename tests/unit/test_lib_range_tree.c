@@ -319,7 +319,8 @@ static void in_order_leaves_full_nodes(void **state)
 	for (unsigned long i = 0; i < n; i++)
 		assert_int_equal(rt_insert(&tree, i * 4, i * 4 + 3, mark(i)), 0);
 	must_be_sound();
-	assert_true(nodes_live <= (long)(n / RT_LEAF_SLOTS + n / RT_LEAF_SLOTS / RT_INNER_SLOTS + 30));
+	assert_true(nodes_live <=
+		    (long)(n / RT_LEAF_SLOTS + n / RT_LEAF_SLOTS / RT_INNER_SLOTS + 30));
 	assert_int_equal(rt_gap_up(&tree, 0, ULONG_MAX, 1, 1, 0), 3);
 	assert_int_equal(rt_gap_up(&tree, 0, ULONG_MAX, 2, 1, 0), n * 4 - 1);
 	for (unsigned long i = 0; i < n; i++) {

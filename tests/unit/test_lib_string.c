@@ -143,13 +143,13 @@ static void sizes_take_suffixes(void **state)
 	assert_string_equal(end, "");
 }
 
-#define SAME(...)                                                           \
-	do {                                                                \
-		char ours[200], theirs[200];                                \
-		int ours_n = snprintf(ours, sizeof(ours), __VA_ARGS__);     \
+#define SAME(...)                                                                \
+	do {                                                                     \
+		char ours[200], theirs[200];                                     \
+		int ours_n = snprintf(ours, sizeof(ours), __VA_ARGS__);          \
 		int libc_n = libc_snprintf(theirs, sizeof(theirs), __VA_ARGS__); \
-		assert_string_equal(ours, theirs);                          \
-		assert_int_equal(ours_n, libc_n);                           \
+		assert_string_equal(ours, theirs);                               \
+		assert_int_equal(ours_n, libc_n);                                \
 	} while (0)
 
 #pragma GCC diagnostic push
@@ -159,10 +159,24 @@ static void sizes_take_suffixes(void **state)
 
 static void formats_agree_with_libc(void **state)
 {
-	static const char *const conversions[] = { "d", "i", "u", "x", "X", "o", "c", "hd", "hhu", "hx" };
-	static const char *const longs[] = { "ld", "lu", "lx", "llu", "lld", "zu", "zd", "lX", "lo" };
-	static const long values[] = { 0, 1, -1, 9, 10, 255, 4096, -4096, INT_MAX, INT_MIN,
-				       LONG_MAX, LONG_MIN, 0x123456789abcdefL };
+	static const char *const conversions[] = { "d", "i", "u",  "x",	  "X",
+						   "o", "c", "hd", "hhu", "hx" };
+	static const char *const longs[] = {
+		"ld", "lu", "lx", "llu", "lld", "zu", "zd", "lX", "lo"
+	};
+	static const long values[] = { 0,
+				       1,
+				       -1,
+				       9,
+				       10,
+				       255,
+				       4096,
+				       -4096,
+				       INT_MAX,
+				       INT_MIN,
+				       LONG_MAX,
+				       LONG_MIN,
+				       0x123456789abcdefL };
 
 	(void)state;
 	for (int i = 0; i < 40000; i++) {
