@@ -209,6 +209,11 @@ struct inode *inode_scan_next(struct inode *inode)
 	return next;
 }
 
+void inode_scan_end(struct inode *inode)
+{
+	inode_put(inode, false);
+}
+
 static void prune_unused(void)
 {
 	struct inode *inode = inode_next(NULL);

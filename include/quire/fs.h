@@ -87,6 +87,7 @@ int inodes_shutdown(void);
  * reference, or NULL; drops the reference to inode. May sleep.
  */
 struct inode *inode_scan_next(struct inode *inode);
+void inode_scan_end(struct inode *inode); /* ends the walk at inode, before its end */
 /* An empty inode with one reference, in no list. NULL: no memory. */
 struct inode *inode_alloc(enum inode_kind kind);
 void inode_init(void); /* boot, called by mm_init() */

@@ -73,17 +73,17 @@ void truncate_pagecache_range_locked(struct inode *inode, pgoff_t start, pgoff_t
  * copies too. */
 void unmap_mapping_range(struct address_space *mapping, pgoff_t start, pgoff_t end,
 			 bool even_cows);
+/* mapping->lock held: for reclaim. Private copies, and what is mlocked, stay mapped. */
+void try_to_unmap_range(struct address_space *mapping, pgoff_t start, pgoff_t end);
 /* mapping->lock held: clean and write-protect all ptes of the page; whether one was dirty. */
 bool page_mkclean(struct page *page);
 /* The same for all pages with indices in [start, end]. */
 bool mapping_mkclean_range(struct address_space *mapping, pgoff_t start, pgoff_t end);
 
-/* mapping->lock is taken: enter and remove a file VMA in i_mmap. */
-void vma_link_file(struct vm_area_struct *vma);
-void vma_unlink_file(struct vm_area_struct *vma);
-
 /* mapping->lock held, page->mapping checked under it. Marks a page-cache page dirty; true: it was
  * clean. */
 bool set_page_dirty(struct page *page);
+/* mapping->lock held. The page is clean, or about to be: its entries are the caller's affair. */
+void clear_page_dirty(struct page *page);
 
 #endif
