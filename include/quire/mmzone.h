@@ -37,7 +37,7 @@ struct per_cpu_pages {
 	int high;  /* above it, batch frames go back */
 	int batch;
 	struct list_head lists[MIGRATE_TYPES];
-};
+} __attribute__((aligned(64)));
 
 struct zone {
 	spinlock_t lock; /* free_area, grown_pfn, flags of free pages; interrupts off */

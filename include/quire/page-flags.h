@@ -30,7 +30,8 @@ enum pageflags {
 /* page_type values; all are far below any mapcount. */
 #define PAGE_TYPE_BUDDY 0xf0000001u /* free, head of a block in the buddy system */
 #define PAGE_TYPE_PCP 0xf0000002u   /* free, on a per-CPU list */
-#define PAGE_TYPE_OFFLINE 0xf0000004u /* zone not grown to it yet, hole or reserved */
+#define PAGE_TYPE_OFFLINE 0xf0000004u /* hole or reserved (0: zone not grown to it yet) */
+#define PAGE_TYPE_FREE 0xf0000008u /* free, inside a block of the buddy system */
 
 /* Flag operations are atomic: other bits of the word may change at the same time. */
 #define PAGEFLAG(uname, lname)                                                                    \

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Zones: made at boot from memblock, and grown to their frames later.
+ *
+ *	zone_start_pfn        grown_pfn                          end of the zone
+ *	  |  frames with a       |  free frames, mem_map not          |
+ *	  |  valid struct page   |  written: ungrown_pages of them    |
+ *
+ * Boot writes no part of mem_map, so that it takes as long with 64 GiB as with 64 MiB. When the
+ * free lists of a zone run short, zone_grow() initialises the next block of 2^MAX_ORDER frames.
+ * Zones begin at multiples of that block, and two buddies always lie in the same one: no frame
+ * ever meets a neighbour that is not initialised.
+ *
+ * Fresh frames go out in the order of their addresses.
+ */
+#include <quire/errno.h>
+#include <quire/memblock.h>
+#include <quire/string.h>
+
+#include "page_alloc.h"
+
+/* Frames without which the core cannot start: caches, zero folio, reserves. */
+#define BOOT_MIN_FRAMES 256
+
+#define FRAMES_BELOW(bytes) ((unsigned long)((bytes) >> PAGE_SHIFT))
+
+struct pglist_data contig_page_data;
+struct page *mem_map;
+unsigned long max_pfn;
+u8 *pageblock_types;
+
+static const struct {
+	const char *name;
+	unsigned long end_pfn;
+} zone_limits[MAX_NR_ZONES] = {
+	[ZONE_DMA] = { "DMA", FRAMES_BELOW(16ull << 20) },
+	[ZONE_DMA32] = { "DMA32", FRAMES_BELOW(4ull << 30) },
+	[ZONE_NORMAL] = { "Normal", FRAMES_BELOW(1ull << MAX_PHYSMEM_BITS) },
+};
+
+bool pfn_valid(unsigned long pfn)
+{
+	unsigned int i = memblock_search(&memblock.free, pfn);
+
+	return i < memblock.free.cnt && memblock.free.regions[i].start <= pfn;
+}
+
+/* ---- Growing ------------------------------------------------------------------------------ */
+
+static void init_free_frames(struct zone *zone, unsigned long start, unsigned long end)
+{
+	unsigned long flags = (unsigned long)zone->node << PAGE_NODE_SHIFT |
+			      (unsigned long)(zone - contig_page_data.node_zones) << PAGE_ZONE_SHIFT;
+
+	if (machine_ram_is_zeroed())
+		flags |= 1UL << PG_zeroed;
+	for (struct page *page = pfn_to_page(start); page < pfn_to_page(end); page++) {
+		page->flags = flags;
+		page->page_type = PAGE_TYPE_FREE;
+	}
+}
+
+static void init_offline_frames(unsigned long start, unsigned long end)
+{
+	for (struct page *page = pfn_to_page(start); page < pfn_to_page(end); page++) {
+		page->flags = 1UL << PG_reserved;
+		page->page_type = PAGE_TYPE_OFFLINE;
+	}
+}
+
+/* As few blocks as alignment allows. */
+static void add_grown_frames(struct zone *zone, unsigned long start, unsigned long end,
+			     enum migratetype type)
+{
+	while (start < end) {
+		unsigned int order = start ? min(__ffs(start), (unsigned long)MAX_ORDER) : MAX_ORDER;
+
+		while (start + (1UL << order) > end)
+			order--;
+		add_grown_block(zone, pfn_to_page(start), order, type);
+		start += 1UL << order;
+	}
+}
+
+bool zone_grow(struct zone *zone, enum migratetype type)
+{
+	unsigned int i = memblock_search(&memblock.free, zone->grown_pfn);
+	unsigned long pfn, block_end;
+
+	if (!zone->ungrown_pages)
+		return false;
+	pfn = max(memblock.free.regions[i].start, zone->grown_pfn);
+	pfn = ALIGN_DOWN(pfn, MAX_ORDER_NR_PAGES);
+	block_end = pfn + MAX_ORDER_NR_PAGES;
+	if (!machine_ram_is_zeroed())
+		memset(pfn_to_page(pfn), 0, MAX_ORDER_NR_PAGES * sizeof(struct page));
+	for (unsigned long p = pfn; p < block_end; p += PAGEBLOCK_NR_PAGES)
+		set_pageblock_type(p, type);
+
+	for (; i < memblock.free.cnt && memblock.free.regions[i].start < block_end; i++) {
+		unsigned long start = max(memblock.free.regions[i].start, pfn);
+		unsigned long end = min(memblock.free.regions[i].end, block_end);
+
+		init_offline_frames(pfn, start);
+		init_free_frames(zone, start, end);
+		add_grown_frames(zone, start, end, type);
+		zone->ungrown_pages -= end - start;
+		pfn = end;
+	}
+	init_offline_frames(pfn, block_end);
+	zone->grown_pfn = block_end;
+	return true;
+}
+
+/* ---- Boot --------------------------------------------------------------------------------- */
+
+/*
+ * A range high up with little in it would cost more for the struct pages of the hole below it than
+ * it brings: leave it out.
+ */
+static void drop_costly_ranges(void)
+{
+	const struct memblock_type *ram = &memblock.memory;
+
+	while (ram->cnt) {
+		const struct memblock_region *top = &ram->regions[ram->cnt - 1];
+		unsigned long below = ram->cnt > 1 ? top[-1].end : 0;
+
+		if ((top->end - below) / (PAGE_SIZE / sizeof(struct page)) < top->end - top->start)
+			break;
+		pr_warn("memory map: RAM at %#lx is too far up to be used", top->start << PAGE_SHIFT);
+		memblock_drop_highest();
+	}
+}
+
+/* Frames that mem_map and the pageblock types take together for RAM up to max_pfn. */
+static unsigned long boot_table_frames(void)
+{
+	unsigned long frames = ALIGN(max_pfn, MAX_ORDER_NR_PAGES);
+
+	return DIV_ROUND_UP(frames * sizeof(struct page) + (frames >> PAGEBLOCK_ORDER), PAGE_SIZE);
+}
+
+static int alloc_boot_tables(void)
+{
+	unsigned long pfn = MEMBLOCK_NONE;
+
+	drop_costly_ranges();
+	while (memblock.memory.cnt) {
+		max_pfn = memblock.memory.regions[memblock.memory.cnt - 1].end;
+		pfn = memblock_alloc(boot_table_frames());
+		if (pfn != MEMBLOCK_NONE)
+			break;
+		memblock_drop_highest();
+	}
+	if (pfn == MEMBLOCK_NONE)
+		return -ENOMEM;
+	mem_map = __va((phys_addr_t)pfn << PAGE_SHIFT);
+	pageblock_types = (u8 *)(mem_map + ALIGN(max_pfn, MAX_ORDER_NR_PAGES));
+	return 0;
+}
+
+static void init_free_lists(struct zone *zone)
+{
+	for (int order = 0; order < NR_PAGE_ORDERS; order++) {
+		for (int type = 0; type < MIGRATE_TYPES; type++)
+			INIT_LIST_HEAD(&zone->free_area[order].free_list[type]);
+	}
+}
+
+/*
+ * A CPU's list takes a refill at a time from the buddy system, and all CPUs' lists together must
+ * not hold much of a small zone.
+ */
+static void init_per_cpu_lists(struct zone *zone, unsigned long managed)
+{
+	unsigned long share = managed / 32 / machine_nr_cpus();
+	int high = (int)clamp(share, 4UL, 384UL);
+
+	for (unsigned int cpu = 0; cpu < MACHINE_MAX_CPUS; cpu++) {
+		struct per_cpu_pages *pcp = &zone->pcp[cpu];
+
+		pcp->high = high;
+		pcp->batch = (int)rounddown_pow_of_two(max(high / 6, 1));
+		for (int type = 0; type < MIGRATE_TYPES; type++)
+			INIT_LIST_HEAD(&pcp->lists[type]);
+	}
+}
+
+static void init_zone(struct zone *zone, const char *name, unsigned long start, unsigned long end)
+{
+	unsigned long managed = memblock_count(&memblock.free, start, end);
+
+	zone->name = name;
+	zone->zone_start_pfn = start;
+	zone->spanned_pages = end - start;
+	zone->present_pages = memblock_count(&memblock.memory, start, end);
+	zone->grown_pfn = start;
+	zone->ungrown_pages = managed;
+	atomic_long_set(&zone->managed_pages, (long)managed);
+	atomic_long_set(&zone->nr_free, (long)managed);
+	init_free_lists(zone);
+	init_per_cpu_lists(zone, managed);
+}
+
+static void init_node(struct pglist_data *node)
+{
+	unsigned long start = 0;
+
+	memset(node, 0, sizeof(*node));
+	node->node_spanned_pages = max_pfn;
+	for (int i = 0; i < MAX_NR_ZONES; i++) {
+		unsigned long end = max(start, min(zone_limits[i].end_pfn, max_pfn));
+		struct zone *zone = &node->node_zones[i];
+
+		init_zone(zone, zone_limits[i].name, start, end);
+		node->node_present_pages += zone->present_pages;
+		start = end;
+	}
+}
+
+static unsigned long int_sqrt(unsigned long x)
+{
+	unsigned long root = 0;
+
+	for (unsigned long bit = 1UL << 31; bit; bit >>= 1) {
+		if ((root + bit) * (root + bit) <= x)
+			root += bit;
+	}
+	return root;
+}
+
+/*
+ * min_free_kbytes = 4 * sqrt(KiB of RAM), shared out by size; low and high lie a quarter of min, or
+ * a thousandth of the zone, apart.
+ */
+static void setup_per_zone_wmarks(struct pglist_data *node)
+{
+	unsigned long total = totalram_pages();
+	unsigned long kbytes = int_sqrt(total * (PAGE_SIZE / 1024) * 16);
+	unsigned long pages_min = clamp(kbytes, 128UL, 65536UL) / (PAGE_SIZE / 1024);
+
+	for (int i = 0; i < MAX_NR_ZONES; i++) {
+		struct zone *zone = &node->node_zones[i];
+		unsigned long managed = (unsigned long)atomic_long_read(&zone->managed_pages);
+		unsigned long least = total ? pages_min * managed / total : 0;
+		unsigned long step = max(least / 4, managed / 1000);
+
+		zone->watermark[WMARK_MIN] = least;
+		zone->watermark[WMARK_LOW] = least + step;
+		zone->watermark[WMARK_HIGH] = least + 2 * step;
+	}
+}
+
+/*
+ * What a zone keeps from allocations that could have been served by a higher one: a 256th of what
+ * is higher, as in Linux, but never more than a 32nd of the zone itself.
+ */
+static void setup_per_zone_lowmem_reserve(struct pglist_data *node)
+{
+	for (int i = 0; i < MAX_NR_ZONES; i++) {
+		struct zone *zone = &node->node_zones[i];
+		unsigned long managed = (unsigned long)atomic_long_read(&zone->managed_pages);
+		unsigned long higher = 0;
+
+		for (int j = i + 1; j < MAX_NR_ZONES; j++) {
+			higher += (unsigned long)atomic_long_read(&node->node_zones[j].managed_pages);
+			zone->lowmem_reserve[j] = min(higher / 256, managed / 32);
+		}
+	}
+}
+
+int free_area_init(void)
+{
+	unsigned long ram = memblock_count(&memblock.memory, 0, MEMBLOCK_NONE);
+
+	if (alloc_boot_tables() ||
+	    memblock_count(&memblock.free, 0, MEMBLOCK_NONE) < BOOT_MIN_FRAMES) {
+		pr_err("too little memory: %lu KiB of RAM, and at least %lu KiB are needed",
+		       ram << (PAGE_SHIFT - 10),
+		       (BOOT_MIN_FRAMES + boot_table_frames()) << (PAGE_SHIFT - 10));
+		return -ENOMEM;
+	}
+	init_node(&contig_page_data);
+	setup_per_zone_wmarks(&contig_page_data);
+	setup_per_zone_lowmem_reserve(&contig_page_data);
+	return 0;
+}

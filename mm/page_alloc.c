@@ -1,0 +1,898 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page allocator: a buddy system for each zone, and lists of single frames for each CPU.
+ *
+ *	alloc_pages --> zones, highest first --> order 0: list of this CPU --(a batch at a time)--.
+ *	                                    \--> order n: free_area[n ...] <----------------------'
+ *
+ * A free block of order n begins at a multiple of 2^n. Its first frame is of PAGE_TYPE_BUDDY, is
+ * on free_area[n].free_list and has the order in `private`; the others are of PAGE_TYPE_FREE. The
+ * buddy of block b of order n is b ^ 2^n; when both are free they are one block of order n + 1.
+ *
+ * Migratetypes keep frames that will not come back soon out of the neighbourhood of those that will:
+ * each pageblock has a type, its free blocks are on lists of that type. An allocation that finds
+ * nothing of its type lets the zone grow, then takes the largest block of another.
+ *
+ * PG_zeroed is a property of each frame while it is free, whatever block it lies in.
+ *
+ * Locking: zone->lock, a leaf, with interrupts off, for blocks; interrupts off alone for the lists
+ * of a CPU. The path through those lists has no atomic read-modify-write.
+ */
+#include <quire/fault-inject.h>
+#include <quire/memblock.h>
+#include <quire/sprintf.h>
+#include <quire/string.h>
+#include <quire/vmstat.h>
+
+#include "page_alloc.h"
+
+/* Which frames an attempt may take. */
+enum alloc_flags {
+	ALLOC_WMARK_MIN = WMARK_MIN,
+	ALLOC_WMARK_LOW = WMARK_LOW,
+	ALLOC_WMARK_MASK = 3,
+	ALLOC_NO_WATERMARKS = 4, /* the last reserves: the caller frees memory with them */
+	ALLOC_HIGH = 8,		 /* half of the minimum */
+	ALLOC_HARDER = 16,	 /* a quarter more of it: the caller cannot wait */
+};
+
+/* A large block may not come together however much is freed. */
+#define PAGE_ALLOC_COSTLY_ORDER 3
+#define MAX_RECLAIM_RETRIES 16
+#define MAX_COSTLY_RETRIES 3
+#define NOFAIL_SPINS (1u << 20)
+
+/* ---- Broken use --------------------------------------------------------------------------- */
+
+/* Flags of a page that something still relies on. */
+#define PAGE_FLAGS_CHECK_AT_FREE                                                                   \
+	(1UL << PG_locked | 1UL << PG_lru | 1UL << PG_active | 1UL << PG_writeback |               \
+	 1UL << PG_reserved | 1UL << PG_slab | 1UL << PG_table)
+
+__noreturn __cold static void bad_page(const struct page *page, const char *why)
+{
+	static char text[200];
+
+	snprintf(text, sizeof(text),
+		 "bad page: pfn %#lx: %s (flags %#lx, refcount %d, mapcount %d, pincount %d, "
+		 "type %#x, mapping %p)",
+		 page_to_pfn(page), why, page->flags & ~PAGE_FLAGS_KEEP,
+		 atomic_read(&page->_refcount), atomic_read(&page->_mapcount) + 1,
+		 atomic_read(&page->_pincount), page->page_type, (void *)page->mapping);
+	machine_panic(text);
+}
+
+/* Of an allocated page: of one on a free list too many frees have been made. */
+static bool page_is_free(const struct page *page)
+{
+	u32 type = __atomic_load_n(&page->page_type, __ATOMIC_RELAXED);
+
+	return (type & 0xfffffff0u) == 0xf0000000u;
+}
+
+__cold static void bad_free(const struct page *page)
+{
+	if (page_is_free(page))
+		bad_page(page, "freed twice");
+	if (atomic_read(&page->_refcount))
+		bad_page(page, "freed with references");
+	if (atomic_read(&page->_mapcount) != -1)
+		bad_page(page, "freed while mapped");
+	if (atomic_read(&page->_pincount))
+		bad_page(page, "freed while pinned");
+	if (page->flags & PAGE_FLAGS_CHECK_AT_FREE)
+		bad_page(page, "freed with flags set");
+	bad_page(page, "freed while in the page cache");
+}
+
+/*
+ * The frame is about to become free: nothing may hold it. An anonymous page may still have its
+ * mapping (it dies with its last reference), a page of the cache may not.
+ */
+static void free_page_prepare(struct page *page)
+{
+	unsigned long mapping = (unsigned long)page->mapping;
+
+	if (unlikely((page->flags & PAGE_FLAGS_CHECK_AT_FREE) || page->page_type != ~0u ||
+		     atomic_read(&page->_refcount) || atomic_read(&page->_pincount) ||
+		     (mapping && !(mapping & 1))))
+		bad_free(page);
+	page->flags &= PAGE_FLAGS_KEEP;
+	page->mapping = NULL;
+	page->compound_head = 0;
+	page->page_type = PAGE_TYPE_FREE;
+#ifdef CONFIG_DEBUG_VM
+	memset(page_address(page), 0xaa, PAGE_SIZE);
+#endif
+}
+
+static void free_pages_prepare(struct page *page, unsigned int order)
+{
+	for (struct page *p = page; p < page + (1UL << order); p++)
+		free_page_prepare(p);
+}
+
+/* ---- Frames on their way out -------------------------------------------------------------- */
+
+/* Consecutive frames that must be cleared: one memset for all. */
+struct zero_run {
+	struct page *first;
+	unsigned long nr;
+};
+
+static void zero_run_flush(struct zero_run *run)
+{
+	if (run->nr)
+		memset(page_address(run->first), 0, run->nr << PAGE_SHIFT);
+	run->nr = 0;
+}
+
+static void zero_run_add(struct zero_run *run, struct page *page)
+{
+	if (run->nr && page != run->first + run->nr)
+		zero_run_flush(run);
+	if (!run->nr)
+		run->first = page;
+	run->nr++;
+}
+
+/* A free frame becomes an allocated one; references are the caller's to set. */
+static void prep_new_frame(struct page *page, gfp_t gfp, struct zero_run *run)
+{
+	if ((gfp & __GFP_ZERO) && !PageZeroed(page))
+		zero_run_add(run, page);
+	page->flags &= PAGE_FLAGS_KEEP;
+	page->compound_head = 0;
+	page->private = 0;
+	page->page_type = ~0u; /* _mapcount -1 */
+}
+
+static void prep_compound_page(struct page *head, unsigned int order)
+{
+	__SetPageHead(head);
+	head->private = order;
+	for (struct page *p = head + 1; p < head + (1UL << order); p++)
+		p->compound_head = (unsigned long)head | 1;
+}
+
+static void prep_new_page(struct page *page, unsigned int order, gfp_t gfp)
+{
+	struct zero_run run = { NULL, 0 };
+
+	for (struct page *p = page; p < page + (1UL << order); p++)
+		prep_new_frame(p, gfp, &run);
+	zero_run_flush(&run);
+	if (order && (gfp & __GFP_COMP))
+		prep_compound_page(page, order);
+	atomic_set(&page->_refcount, 1);
+}
+
+void split_page(struct page *page, unsigned int order)
+{
+	if (PageHead(page) || PageTail(page))
+		bad_page(page, "a folio is not split");
+	for (struct page *p = page + 1; p < page + (1UL << order); p++)
+		atomic_set(&p->_refcount, 1);
+}
+
+/* ---- The buddy system: zone->lock held ---------------------------------------------------- */
+
+static void link_free_block(struct zone *zone, struct page *page, unsigned int order)
+{
+	page->private = order;
+	__atomic_store_n(&page->page_type, PAGE_TYPE_BUDDY, __ATOMIC_RELAXED);
+	zone->free_area[order].nr_free++;
+}
+
+static void add_to_free_list(struct zone *zone, struct page *page, unsigned int order,
+			     enum migratetype type)
+{
+	link_free_block(zone, page, order);
+	list_add(&page->lru, &zone->free_area[order].free_list[type]);
+}
+
+void add_grown_block(struct zone *zone, struct page *page, unsigned int order,
+		     enum migratetype type)
+{
+	link_free_block(zone, page, order);
+	list_add_tail(&page->lru, &zone->free_area[order].free_list[type]);
+}
+
+static void del_from_free_list(struct zone *zone, struct page *page, unsigned int order)
+{
+	__list_del_entry(&page->lru);
+	__atomic_store_n(&page->page_type, PAGE_TYPE_FREE, __ATOMIC_RELAXED);
+	zone->free_area[order].nr_free--;
+}
+
+static void mod_zone_free(struct zone *zone, long frames)
+{
+	atomic_long_set(&zone->nr_free, atomic_long_read(&zone->nr_free) + frames);
+}
+
+static bool page_is_buddy(const struct page *page, unsigned int order)
+{
+	return __atomic_load_n(&page->page_type, __ATOMIC_RELAXED) == PAGE_TYPE_BUDDY &&
+	       page->private == order;
+}
+
+static void free_one_block(struct zone *zone, struct page *page, unsigned int order)
+{
+	unsigned long pfn = page_to_pfn(page);
+
+	mod_zone_free(zone, 1L << order);
+	for (; order < MAX_ORDER; order++) {
+		struct page *buddy = pfn_to_page(pfn ^ (1UL << order));
+
+		if (!page_is_buddy(buddy, order))
+			break;
+		del_from_free_list(zone, buddy, order);
+		pfn &= ~(1UL << order);
+	}
+	add_to_free_list(zone, pfn_to_page(pfn), order, pageblock_type(pfn));
+}
+
+/* Free the upper halves of a block of order `from` until it is one of order `to`. */
+static void expand(struct zone *zone, struct page *page, unsigned int from, unsigned int to,
+		   enum migratetype type)
+{
+	while (from > to) {
+		from--;
+		add_to_free_list(zone, page + (1UL << from), from, type);
+	}
+}
+
+/*
+ * The smallest free block of the type and of at least order `least`, cut down to order `most` if it is
+ * larger. *order: what it is.
+ */
+static struct page *rmqueue_smallest(struct zone *zone, unsigned int least, unsigned int most,
+				     enum migratetype type, unsigned int *order)
+{
+	for (unsigned int o = least; o < NR_PAGE_ORDERS; o++) {
+		struct list_head *list = &zone->free_area[o].free_list[type];
+		struct page *page;
+
+		if (list_empty(list))
+			continue;
+		page = list_first_entry(list, struct page, lru);
+		del_from_free_list(zone, page, o);
+		*order = min(o, most);
+		expand(zone, page, o, *order, type);
+		return page;
+	}
+	return NULL;
+}
+
+static const u8 fallbacks[MIGRATE_TYPES][MIGRATE_TYPES - 1] = {
+	[MIGRATE_UNMOVABLE] = { MIGRATE_RECLAIMABLE, MIGRATE_MOVABLE },
+	[MIGRATE_MOVABLE] = { MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE },
+	[MIGRATE_RECLAIMABLE] = { MIGRATE_UNMOVABLE, MIGRATE_MOVABLE },
+};
+
+static struct page *largest_fallback(struct zone *zone, unsigned int least, enum migratetype type,
+				     unsigned int *order, enum migratetype *found)
+{
+	for (unsigned int o = MAX_ORDER + 1; o-- > least;) {
+		for (int i = 0; i < MIGRATE_TYPES - 1; i++) {
+			struct list_head *list;
+
+			*found = (enum migratetype)fallbacks[type][i];
+			list = &zone->free_area[o].free_list[*found];
+			*order = o;
+			if (!list_empty(list))
+				return list_first_entry(list, struct page, lru);
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Take from another type: the largest block, so that few pageblocks are mixed. Whole pageblocks
+ * change their type; what is left of a smaller block stays where it was.
+ */
+static struct page *rmqueue_fallback(struct zone *zone, unsigned int order, enum migratetype type)
+{
+	enum migratetype found;
+	unsigned int o;
+	struct page *page = largest_fallback(zone, order, type, &o, &found);
+
+	if (!page)
+		return NULL;
+	del_from_free_list(zone, page, o);
+	if (o >= PAGEBLOCK_ORDER) {
+		unsigned long pfn = page_to_pfn(page);
+
+		for (unsigned long i = 0; i < 1UL << o; i += PAGEBLOCK_NR_PAGES)
+			set_pageblock_type(pfn + i, type);
+		found = type;
+	}
+	expand(zone, page, o, order, found);
+	return page;
+}
+
+/* A block of order least ... most, out of the type's lists, fresh frames, or another type. */
+static struct page *rmqueue_buddy(struct zone *zone, unsigned int least, unsigned int most,
+				  enum migratetype type, unsigned int *order)
+{
+	struct page *page;
+
+	do {
+		page = rmqueue_smallest(zone, least, most, type, order);
+	} while (!page && zone_grow(zone, type));
+	if (!page) {
+		*order = least;
+		page = rmqueue_fallback(zone, least, type);
+	}
+	if (page)
+		mod_zone_free(zone, -(1L << *order));
+	return page;
+}
+
+/* The largest order that nr frames make up. */
+static unsigned int order_within(unsigned long nr)
+{
+	return min((unsigned int)__fls(nr), (unsigned int)MAX_ORDER);
+}
+
+/* ---- Lists of this CPU: interrupts off ---------------------------------------------------- */
+
+static void pcp_count_add(struct per_cpu_pages *pcp, int frames)
+{
+	__atomic_store_n(&pcp->count, pcp->count + frames, __ATOMIC_RELAXED);
+}
+
+static void pcp_refill(struct zone *zone, struct per_cpu_pages *pcp, enum migratetype type)
+{
+	unsigned long want = (unsigned long)pcp->batch;
+	unsigned int order;
+	struct page *page;
+
+	spin_lock(&zone->lock);
+	while (want && (page = rmqueue_buddy(zone, 0, order_within(want), type, &order))) {
+		for (struct page *p = page; p < page + (1UL << order); p++) {
+			__atomic_store_n(&p->page_type, PAGE_TYPE_PCP, __ATOMIC_RELAXED);
+			list_add_tail(&p->lru, &pcp->lists[type]);
+		}
+		pcp_count_add(pcp, 1 << order);
+		want -= 1UL << order;
+	}
+	spin_unlock(&zone->lock);
+}
+
+static struct page *pcp_pop(struct per_cpu_pages *pcp, enum migratetype type)
+{
+	struct page *page;
+
+	if (list_empty(&pcp->lists[type]))
+		return NULL;
+	page = list_first_entry(&pcp->lists[type], struct page, lru);
+	__list_del_entry(&page->lru);
+	pcp_count_add(pcp, -1);
+	return page;
+}
+
+/* Give the nr coldest frames back, of each type in turn. */
+static void pcp_drain(struct zone *zone, struct per_cpu_pages *pcp, int nr)
+{
+	int type = 0;
+
+	nr = min(nr, pcp->count);
+	spin_lock(&zone->lock);
+	pcp_count_add(pcp, -nr);
+	while (nr) {
+		struct list_head *list = &pcp->lists[type];
+
+		if (!list_empty(list)) {
+			struct page *page = list_last_entry(list, struct page, lru);
+
+			__list_del_entry(&page->lru);
+			__atomic_store_n(&page->page_type, PAGE_TYPE_FREE, __ATOMIC_RELAXED);
+			free_one_block(zone, page, 0);
+			nr--;
+		}
+		type = (type + 1) % MIGRATE_TYPES;
+	}
+	spin_unlock(&zone->lock);
+}
+
+static void pcp_push(struct page *page)
+{
+	struct zone *zone = page_zone(page);
+	struct per_cpu_pages *pcp = &zone->pcp[machine_cpu_id()];
+
+	__atomic_store_n(&page->page_type, PAGE_TYPE_PCP, __ATOMIC_RELAXED);
+	list_add(&page->lru, &pcp->lists[pageblock_type(page_to_pfn(page))]);
+	pcp_count_add(pcp, 1);
+	if (unlikely(pcp->count > pcp->high))
+		pcp_drain(zone, pcp, pcp->batch);
+}
+
+static void drain_cpu(unsigned int cpu)
+{
+	for (int i = 0; i < MAX_NR_ZONES; i++) {
+		struct zone *zone = &contig_page_data.node_zones[i];
+
+		if (zone->pcp[cpu].count)
+			pcp_drain(zone, &zone->pcp[cpu], zone->pcp[cpu].count);
+	}
+}
+
+void drain_local_pages(void)
+{
+	unsigned long flags = machine_irq_save();
+
+	drain_cpu(machine_cpu_id());
+	machine_irq_restore(flags);
+}
+
+void drain_all_pages(void)
+{
+	for (unsigned int cpu = 0; cpu < machine_nr_cpus(); cpu++)
+		drain_cpu(cpu);
+}
+
+static void drain_by_ipi(void *arg)
+{
+	(void)arg;
+	drain_local_pages();
+}
+
+static void drain_every_cpu(void)
+{
+	u64 all = ~0ull >> (64 - machine_nr_cpus());
+
+	drain_local_pages();
+	if (machine_nr_cpus() > 1)
+		machine_ipi(all & ~(1ull << machine_cpu_id()), drain_by_ipi, NULL);
+}
+
+/* ---- Choosing a zone ---------------------------------------------------------------------- */
+
+static enum migratetype gfp_migratetype(gfp_t gfp)
+{
+	if (gfp & __GFP_MOVABLE)
+		return MIGRATE_MOVABLE;
+	return gfp & __GFP_RECLAIMABLE ? MIGRATE_RECLAIMABLE : MIGRATE_UNMOVABLE;
+}
+
+static enum zone_type gfp_zone(gfp_t gfp)
+{
+	if (unlikely(gfp & __GFP_DMA))
+		return ZONE_DMA;
+	return unlikely(gfp & __GFP_DMA32) ? ZONE_DMA32 : ZONE_NORMAL;
+}
+
+/* Whether taking nr frames leaves the zone what this caller must not touch. */
+static bool zone_watermark_ok(const struct zone *zone, unsigned long nr, enum zone_type highest,
+			      unsigned int alloc_flags)
+{
+	long left = atomic_long_read(&zone->nr_free) - (long)nr;
+	long keep = (long)zone->watermark[alloc_flags & ALLOC_WMARK_MASK];
+
+	if (alloc_flags & ALLOC_NO_WATERMARKS)
+		return left >= 0;
+	if (alloc_flags & ALLOC_HIGH)
+		keep -= keep / 2;
+	if (alloc_flags & ALLOC_HARDER)
+		keep -= keep / 4;
+	return left >= keep + (long)zone->lowmem_reserve[highest];
+}
+
+static void count_alloc(const struct zone *zone, unsigned long frames)
+{
+	unsigned int index = (unsigned int)(zone - contig_page_data.node_zones);
+
+	count_vm_events((enum vm_event_item)(PGALLOC_DMA + index), frames);
+}
+
+static struct page *rmqueue_pcp(struct zone *zone, enum migratetype type)
+{
+	unsigned long flags = machine_irq_save();
+	struct per_cpu_pages *pcp = &zone->pcp[machine_cpu_id()];
+	struct page *page = pcp_pop(pcp, type);
+
+	if (unlikely(!page)) {
+		pcp_refill(zone, pcp, type);
+		page = pcp_pop(pcp, type);
+	}
+	if (likely(page))
+		count_alloc(zone, 1);
+	machine_irq_restore(flags);
+	return page;
+}
+
+static struct page *rmqueue(struct zone *zone, unsigned int order, enum migratetype type)
+{
+	unsigned long flags;
+	unsigned int got;
+	struct page *page;
+
+	if (likely(!order))
+		return rmqueue_pcp(zone, type);
+	spin_lock_irqsave(&zone->lock, flags);
+	page = rmqueue_buddy(zone, order, order, type, &got);
+	if (page)
+		count_alloc(zone, 1UL << order);
+	spin_unlock_irqrestore(&zone->lock, flags);
+	return page;
+}
+
+static struct page *get_page_from_freelist(gfp_t gfp, unsigned int order, unsigned int alloc_flags)
+{
+	enum zone_type highest = gfp_zone(gfp);
+	enum migratetype type = gfp_migratetype(gfp);
+
+	for (int i = (int)highest; i >= 0; i--) {
+		struct zone *zone = &contig_page_data.node_zones[i];
+		struct page *page;
+
+		if (!zone_watermark_ok(zone, 1UL << order, highest, alloc_flags))
+			continue;
+		page = rmqueue(zone, order, type);
+		if (likely(page))
+			return page;
+	}
+	return NULL;
+}
+
+/* ---- When memory is short ----------------------------------------------------------------- */
+
+static unsigned int gfp_to_alloc_flags(gfp_t gfp)
+{
+	unsigned int alloc_flags = ALLOC_WMARK_MIN;
+
+	if (gfp & __GFP_HIGH)
+		alloc_flags |= ALLOC_HIGH;
+	if ((gfp & __GFP_HIGH) && !(gfp & __GFP_DIRECT_RECLAIM))
+		alloc_flags |= ALLOC_HARDER;
+	if ((gfp & __GFP_MEMALLOC) && !(gfp & (gfp_t)___GFP_NOMEMALLOC))
+		alloc_flags |= ALLOC_NO_WATERMARKS;
+	return alloc_flags;
+}
+
+static struct page *reclaim_and_retry(gfp_t gfp, unsigned int order, unsigned int alloc_flags)
+{
+	int most = order > PAGE_ALLOC_COSTLY_ORDER ? MAX_COSTLY_RETRIES : MAX_RECLAIM_RETRIES;
+	struct page *page = NULL;
+
+	for (int retry = 0; !page && retry < most; retry++) {
+		unsigned long freed = try_to_free_pages(gfp, order);
+
+		/* Frames on the lists of CPUs merge with nothing, and others cannot have them. */
+		if (!freed || order || !retry)
+			drain_every_cpu();
+		page = get_page_from_freelist(gfp, order, alloc_flags);
+		if (!freed || (gfp & __GFP_NORETRY))
+			break;
+	}
+	return page;
+}
+
+/* The caller has no way to fail: the reserves, then whatever others free. */
+static struct page *alloc_nofail(gfp_t gfp, unsigned int order)
+{
+	for (unsigned int spins = 0; spins < NOFAIL_SPINS; spins++) {
+		struct page *page = get_page_from_freelist(gfp, order, ALLOC_NO_WATERMARKS);
+
+		if (page)
+			return page;
+		machine_relax(spins);
+	}
+	machine_panic("out of memory in an allocation that must not fail");
+}
+
+__cold static void warn_alloc(gfp_t gfp, unsigned int order)
+{
+	static u64 last_ns;
+	u64 now = machine_clock_ns();
+	u64 last = __atomic_load_n(&last_ns, __ATOMIC_RELAXED);
+
+	if ((gfp & __GFP_NOWARN) || (last && now - last < 1000000000ull))
+		return;
+	__atomic_store_n(&last_ns, now, __ATOMIC_RELAXED);
+	pr_warn("page allocation failure: order:%u, mode:%#x, free:%lu of %lu pages", order, gfp,
+		nr_free_pages(), totalram_pages());
+}
+
+__cold noinline static struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order)
+{
+	unsigned int alloc_flags = gfp_to_alloc_flags(gfp);
+	struct page *page = get_page_from_freelist(gfp, order, alloc_flags);
+
+	/* With __GFP_MEMALLOC the caller is reclaim itself. */
+	if (!page && (gfp & __GFP_DIRECT_RECLAIM) && !(gfp & __GFP_MEMALLOC))
+		page = reclaim_and_retry(gfp, order, alloc_flags);
+	if (!page && !(gfp & __GFP_DIRECT_RECLAIM)) {
+		drain_local_pages();
+		page = get_page_from_freelist(gfp, order, alloc_flags);
+	}
+	if (!page && (gfp & __GFP_NOFAIL))
+		page = alloc_nofail(gfp, order);
+	if (!page)
+		warn_alloc(gfp, order);
+	return page;
+}
+
+/* ---- Allocation --------------------------------------------------------------------------- */
+
+struct page *alloc_pages(gfp_t gfp, unsigned int order)
+{
+	struct page *page;
+
+	if (unlikely(order > MAX_ORDER))
+		return NULL;
+	if (!(gfp & __GFP_NOFAIL) && unlikely(should_fail(&fail_page_alloc)))
+		return NULL;
+	page = get_page_from_freelist(gfp, order, ALLOC_WMARK_LOW);
+	if (unlikely(!page))
+		page = alloc_pages_slowpath(gfp, order);
+	if (likely(page))
+		prep_new_page(page, order, gfp);
+	return page;
+}
+
+static void hand_out_frame(struct page *page, gfp_t gfp, struct zero_run *run)
+{
+	prep_new_frame(page, gfp, run);
+	atomic_set(&page->_refcount, 1);
+}
+
+static struct page **next_empty_slot(struct page **slot)
+{
+	while (*slot)
+		slot++;
+	return slot;
+}
+
+/*
+ * Fill `want` empty slots from one zone, first what this CPU has, then whole blocks. Returns how
+ * many were filled. Interrupts off.
+ */
+static unsigned long rmqueue_bulk(struct zone *zone, gfp_t gfp, unsigned long want,
+				  struct page **slot, struct zero_run *run)
+{
+	struct per_cpu_pages *pcp = &zone->pcp[machine_cpu_id()];
+	enum migratetype type = gfp_migratetype(gfp);
+	unsigned long got = 0;
+	unsigned int order;
+	struct page *page;
+
+	while (got < want && (page = pcp_pop(pcp, type))) {
+		slot = next_empty_slot(slot);
+		*slot = page;
+		hand_out_frame(page, gfp, run);
+		got++;
+	}
+	spin_lock(&zone->lock);
+	while (got < want &&
+	       (page = rmqueue_buddy(zone, 0, order_within(want - got), type, &order))) {
+		for (struct page *p = page; p < page + (1UL << order); p++) {
+			slot = next_empty_slot(slot);
+			*slot = p;
+			hand_out_frame(p, gfp, run);
+		}
+		got += 1UL << order;
+	}
+	spin_unlock(&zone->lock);
+	count_alloc(zone, got);
+	return got;
+}
+
+/* The first zone that has them all above its low watermark, if there is one. */
+static unsigned long bulk_fast(gfp_t gfp, unsigned long want, struct page **pages)
+{
+	enum zone_type highest = gfp_zone(gfp);
+	struct zero_run run = { NULL, 0 };
+
+	for (int i = (int)highest; i >= 0; i--) {
+		struct zone *zone = &contig_page_data.node_zones[i];
+		unsigned long flags, got;
+
+		if (!zone_watermark_ok(zone, want, highest, ALLOC_WMARK_LOW))
+			continue;
+		flags = machine_irq_save();
+		got = rmqueue_bulk(zone, gfp, want, pages, &run);
+		machine_irq_restore(flags);
+		zero_run_flush(&run);
+		return got;
+	}
+	return 0;
+}
+
+unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **pages)
+{
+	unsigned long filled = 0;
+
+	for (unsigned long i = 0; i < nr; i++)
+		filled += pages[i] != NULL;
+	if (filled == nr)
+		return nr;
+	if (!(gfp & __GFP_NOFAIL) && unlikely(should_fail(&fail_page_alloc)))
+		return filled;
+	filled += bulk_fast(gfp, nr - filled, pages);
+
+	for (unsigned long i = 0; filled < nr && i < nr; i++) {
+		if (pages[i])
+			continue;
+		pages[i] = alloc_pages(gfp, 0);
+		if (!pages[i])
+			break;
+		filled++;
+	}
+	return filled;
+}
+
+unsigned long __get_free_pages(gfp_t gfp, unsigned int order)
+{
+	struct page *page = alloc_pages(gfp, order);
+
+	return page ? (unsigned long)page_address(page) : 0;
+}
+
+unsigned long get_zeroed_page(gfp_t gfp)
+{
+	return __get_free_pages(gfp | __GFP_ZERO, 0);
+}
+
+/* ---- Freeing ------------------------------------------------------------------------------ */
+
+/* A single frame without references. */
+static void free_unref_page(struct page *page)
+{
+	unsigned long flags;
+
+	free_page_prepare(page);
+	flags = machine_irq_save();
+	count_vm_event(PGFREE);
+	pcp_push(page);
+	machine_irq_restore(flags);
+}
+
+/* A block without references, as it was allocated. */
+static void free_unref_block(struct page *page, unsigned int order)
+{
+	struct zone *zone = page_zone(page);
+	unsigned long flags;
+
+	if (order > MAX_ORDER || !IS_ALIGNED(page_to_pfn(page), 1UL << order))
+		bad_page(page, "freed with a wrong order");
+	free_pages_prepare(page, order);
+	spin_lock_irqsave(&zone->lock, flags);
+	count_vm_events(PGFREE, 1UL << order);
+	free_one_block(zone, page, order);
+	spin_unlock_irqrestore(&zone->lock, flags);
+}
+
+static void free_unref(struct page *page, unsigned int order)
+{
+	if (likely(!order))
+		free_unref_page(page);
+	else
+		free_unref_block(page, order);
+}
+
+/*
+ * Whether the reference given up was the last. The holder of the only reference has no one to race
+ * with: whoever takes another one must have one.
+ */
+static bool put_page_testzero(struct page *page)
+{
+	int count = smp_load_acquire(&page->_refcount.counter);
+
+	if (likely(count == 1)) {
+		atomic_set(&page->_refcount, 0);
+		return true;
+	}
+	if (unlikely(count <= 0))
+		bad_page(page, page_is_free(page) ? "freed twice" : "put without a reference");
+	return atomic_dec_and_test(&page->_refcount);
+}
+
+void put_page(struct page *page)
+{
+	page = compound_head(page);
+	if (put_page_testzero(page))
+		free_unref(page, PageHead(page) ? (unsigned int)page->private : 0);
+}
+
+void __free_pages(struct page *page, unsigned int order)
+{
+	bool folio = PageHead(page);
+
+	if (unlikely(PageTail(page) || (folio && page->private != order)))
+		bad_page(page, "freed with a wrong order");
+	if (put_page_testzero(page)) {
+		free_unref(page, order);
+		return;
+	}
+	/*
+	 * Somebody holds a reference to the first frame of a plain block, and will free that alone:
+	 * free the others now.
+	 */
+	if (!folio) {
+		while (order-- > 0)
+			free_unref(page + (1UL << order), order);
+	}
+}
+
+void free_pages(unsigned long addr, unsigned int order)
+{
+	if (addr)
+		__free_pages(virt_to_page(addr), order);
+}
+
+/* zone->lock held. Consecutive frames, in as few blocks as alignment allows. */
+static void free_frame_run(struct zone *zone, struct page *page, unsigned long nr)
+{
+	unsigned long pfn = page_to_pfn(page);
+
+	while (nr) {
+		unsigned int order = order_within(nr);
+
+		if (pfn)
+			order = min(order, (unsigned int)__ffs(pfn));
+		free_one_block(zone, pfn_to_page(pfn), order);
+		pfn += 1UL << order;
+		nr -= 1UL << order;
+	}
+}
+
+/* Too many for the list of a CPU: straight to the buddy system, neighbours together. */
+static void free_unref_many(struct page **pages, unsigned long nr)
+{
+	unsigned long i = 0;
+
+	while (i < nr) {
+		struct zone *zone = page_zone(pages[i]);
+		unsigned long first = i, flags;
+
+		do {
+			free_page_prepare(pages[i]);
+			i++;
+		} while (i < nr && i - first < MAX_ORDER_NR_PAGES && pages[i] == pages[i - 1] + 1 &&
+			 page_zone(pages[i]) == zone);
+		spin_lock_irqsave(&zone->lock, flags);
+		count_vm_events(PGFREE, i - first);
+		free_frame_run(zone, pages[first], i - first);
+		spin_unlock_irqrestore(&zone->lock, flags);
+	}
+}
+
+void free_unref_pages(struct page **pages, unsigned long nr)
+{
+	if (nr > 64) {
+		free_unref_many(pages, nr);
+		return;
+	}
+	/* From the end, so that the first is the first to be handed out again. */
+	while (nr--)
+		free_unref_page(pages[nr]);
+}
+
+/* ---- How much there is -------------------------------------------------------------------- */
+
+unsigned long totalram_pages(void)
+{
+	unsigned long frames = 0;
+
+	for (int i = 0; i < MAX_NR_ZONES; i++)
+		frames += (unsigned long)atomic_long_read(
+			&contig_page_data.node_zones[i].managed_pages);
+	return frames;
+}
+
+unsigned long nr_free_pages(void)
+{
+	unsigned long frames = 0;
+
+	for (int i = 0; i < MAX_NR_ZONES; i++) {
+		struct zone *zone = &contig_page_data.node_zones[i];
+
+		frames += (unsigned long)atomic_long_read(&zone->nr_free);
+		for (unsigned int cpu = 0; cpu < machine_nr_cpus(); cpu++)
+			frames += (unsigned long)__atomic_load_n(&zone->pcp[cpu].count,
+								 __ATOMIC_RELAXED);
+	}
+	return frames;
+}
