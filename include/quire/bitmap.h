@@ -11,8 +11,7 @@
 
 /* The first set or clear bit at or after `from`. */
 unsigned long find_next_bit(const unsigned long *map, unsigned long size, unsigned long from);
-unsigned long find_next_zero_bit(const unsigned long *map, unsigned long size,
-				 unsigned long from);
+unsigned long find_next_zero_bit(const unsigned long *map, unsigned long size, unsigned long from);
 
 static inline unsigned long find_first_bit(const unsigned long *map, unsigned long size)
 {
@@ -64,11 +63,11 @@ static inline bool bitmap_full(const unsigned long *map, unsigned long size)
 	return find_first_zero_bit(map, size) == size;
 }
 
-#define for_each_set_bit(bit, map, size)                                \
-	for ((bit) = find_first_bit(map, size); (bit) < (size);         \
+#define for_each_set_bit(bit, map, size)                        \
+	for ((bit) = find_first_bit(map, size); (bit) < (size); \
 	     (bit) = find_next_bit(map, size, (bit) + 1))
-#define for_each_clear_bit(bit, map, size)                              \
-	for ((bit) = find_first_zero_bit(map, size); (bit) < (size);    \
+#define for_each_clear_bit(bit, map, size)                           \
+	for ((bit) = find_first_zero_bit(map, size); (bit) < (size); \
 	     (bit) = find_next_zero_bit(map, size, (bit) + 1))
 
 #endif
