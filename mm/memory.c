@@ -97,13 +97,20 @@ void vma_set_page_prot(struct vm_area_struct *vma)
 
 /* ---- Entries into the TLB ----------------------------------------------------------------- */
 
+static bool pte_fills(pte_t pte, bool refill)
+{
+	return pte_accessible(pte) && (refill || !pte_young(pte));
+}
+
 /*
  * Tell a software TLB of the entry that was resolved and of the usable ones beside it, within the
- * aligned window of 2^order pages. page_table_lock held. A remote access fills nothing.
+ * aligned window of fault_around_order. Those that are young are in the TLB already, unless it has
+ * lost them: then it has probably lost all (refill). page_table_lock held. A remote access fills
+ * nothing.
  */
-static void update_mmu(struct vm_fault *vmf, unsigned int order)
+static void update_mmu_window(struct vm_fault *vmf, bool refill)
 {
-	unsigned long size = PAGE_SIZE << order;
+	unsigned long size = PAGE_SIZE << fault_around_order;
 	unsigned long lo = max(vmf->address & ~(size - 1), vmf->vma->vm_start);
 	unsigned long hi = min((vmf->address & ~(size - 1)) + size, vmf->vma->vm_end);
 	unsigned long first = vmf->address, end = vmf->address + PAGE_SIZE;
@@ -111,21 +118,28 @@ static void update_mmu(struct vm_fault *vmf, unsigned int order)
 
 	if (vmf->flags & FAULT_FLAG_REMOTE || !pte_accessible(*vmf->pte))
 		return;
-	for (; first > lo && pte_accessible(ptep[-1]); first -= PAGE_SIZE)
+	for (; first > lo && pte_fills(ptep[-1], refill); first -= PAGE_SIZE)
 		ptep--;
-	for (; end < hi && pte_accessible(last[1]); end += PAGE_SIZE)
+	for (; end < hi && pte_fills(last[1], refill); end += PAGE_SIZE)
 		last++;
 	for (pte_t *p = ptep; p <= last; p++)
 		ptep_set_bits(p, _PAGE_ACCESSED);
 	machine_tlb_fill(vmf_mm(vmf), first, &ptep->pte, (unsigned int)(last - ptep) + 1);
 }
 
+static void update_mmu(struct vm_fault *vmf)
+{
+	update_mmu_window(vmf, false);
+}
+
 /* The entry permits the access: what the MMU would have done, and nothing else. Unlocks. */
 static vm_fault_t finish_access(struct vm_fault *vmf)
 {
-	if (vmf_write(vmf) && pte_write(*vmf->pte))
+	bool upgrade = vmf_write(vmf) && !pte_dirty(vmf->orig_pte);
+
+	if (vmf_write(vmf))
 		ptep_set_bits(vmf->pte, _PAGE_DIRTY);
-	update_mmu(vmf, fault_around_order);
+	update_mmu_window(vmf, pte_young(vmf->orig_pte) && !upgrade);
 	spin_unlock(&vmf_mm(vmf)->page_table_lock);
 	return FAULT_DONE(TRACE_FAULT_SPURIOUS);
 }
@@ -275,8 +289,10 @@ static void map_anon_block(struct vm_fault *vmf, struct page *page, unsigned int
 	pgoff_t index = linear_page_index(vmf->vma, base);
 	pte_t entry = mk_fault_pte(vmf, page_to_pfn(page));
 
+	bool fill = !(vmf->flags & FAULT_FLAG_REMOTE) && pte_accessible(entry);
+
 	clear_zero_ptes(vmf, ptep, base, nr);
-	if (!(vmf->flags & FAULT_FLAG_REMOTE))
+	if (fill)
 		entry = pte_mkyoung(entry);
 	for (unsigned long i = 0; i < nr; i++, page++, entry.pte += PAGE_SIZE) {
 		if (unlikely(!pte_none(ptep_get(ptep + i)))) {
@@ -293,7 +309,10 @@ static void map_anon_block(struct vm_fault *vmf, struct page *page, unsigned int
 	count_mm_event(mm, MM_EV_ANON, (long)filled);
 	atomic_long_inc(&mm->folios[order]);
 	vmf->vma->vm_fault_next = base + (PAGE_SIZE << order);
-	update_mmu(vmf, max(order, fault_around_order));
+	if (fill && filled == nr)
+		machine_tlb_fill(mm, base, &ptep->pte, (unsigned int)nr);
+	else
+		update_mmu(vmf);
 }
 
 /* A read of memory never written: the zero folio, for the whole window. Unlocks. */
@@ -320,7 +339,7 @@ static vm_fault_t map_zero_folio(struct vm_fault *vmf)
 		filled++;
 	}
 	count_mm_event(mm, MM_EV_ZERO, filled);
-	update_mmu(vmf, fault_around_order);
+	update_mmu(vmf);
 	spin_unlock(&mm->page_table_lock);
 	return FAULT_DONE(TRACE_FAULT_ZERO);
 }
@@ -380,7 +399,7 @@ static void wp_page_reuse(struct vm_fault *vmf)
 	}
 	count_vm_events(PGREUSE, (unsigned long)reused);
 	count_mm_event(vmf_mm(vmf), MM_EV_REUSE, reused);
-	update_mmu(vmf, fault_around_order);
+	update_mmu_window(vmf, reused > 1);
 }
 
 /*
@@ -404,7 +423,7 @@ static bool wp_replace_page(struct vm_fault *vmf, struct page *old, struct page 
 	mm_delta_add(vmf_mm(vmf), &delta);
 	set_pte(vmf->pte, mk_fault_pte(vmf, page_to_pfn(new_page)));
 	count_mm_event(vmf_mm(vmf), MM_EV_COW, 1);
-	update_mmu(vmf, fault_around_order);
+	update_mmu(vmf);
 	return true;
 }
 
@@ -572,7 +591,7 @@ static vm_fault_t finish_fault(struct vm_fault *vmf, struct page *page, bool aro
 		if (around && fault_around_order && vmf->vma->vm_file)
 			do_fault_around(vmf, &delta);
 		mm_delta_add(mm, &delta);
-		update_mmu(vmf, fault_around_order);
+		update_mmu(vmf);
 	}
 	spin_unlock(&mm->page_table_lock);
 	unlock_mapping(vmf->vma);
@@ -615,7 +634,7 @@ static vm_fault_t do_cow_fault(struct vm_fault *vmf)
 		mm_delta_add(mm, &delta);
 		set_pte(vmf->pte, mk_fault_pte(vmf, page_to_pfn(copy)));
 		count_mm_event(mm, MM_EV_COW, 1);
-		update_mmu(vmf, fault_around_order);
+		update_mmu(vmf);
 	}
 	spin_unlock(&mm->page_table_lock);
 	unlock_mapping(vmf->vma);
@@ -700,6 +719,8 @@ vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long address, un
 	};
 	vm_fault_t ret;
 
+	if (flags & FAULT_FLAG_WRITE && !(vma->vm_flags & VM_SHARED))
+		anon_vma_prepare(vma);
 	if (unlikely(vma->vm_flags & VM_PFNMAP))
 		ret = VM_FAULT_SIGBUS;
 	else

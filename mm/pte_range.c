@@ -280,7 +280,6 @@ void ptes_mkold(struct mm_struct *mm, unsigned long start, unsigned long end)
 	unsigned long addr = start;
 	pte_t *ptep;
 
-	spin_lock(&mm->page_table_lock);
 	while ((ptep = pte_next(mm, &addr, end))) {
 		unsigned long next = pmd_addr_end(addr, end);
 
@@ -288,5 +287,4 @@ void ptes_mkold(struct mm_struct *mm, unsigned long start, unsigned long end)
 			if (pte_young(ptep_get(ptep)))
 				ptep_clear_bits(ptep, _PAGE_ACCESSED);
 	}
-	spin_unlock(&mm->page_table_lock);
 }

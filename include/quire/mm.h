@@ -18,12 +18,15 @@
 /* ---- Tunables of the fault path (set at boot) --------------------------------------------- */
 
 extern unsigned int anon_fault_max_order; /* largest anonymous fill, 0 ... 9; 0 in --fill 4k */
-extern unsigned int fault_around_order;	  /* pages mapped around a file or zero fault: 2^order */
+extern unsigned int fault_around_order;	  /* pages mapped around a file or zero fault: 2^order, 0 ... 9 */
 extern unsigned long mmap_min_addr;	  /* bytes, 65536 */
 extern int sysctl_max_map_count;	  /* VMAs of one mm, 65530 */
 #define STACK_GUARD_GAP (256UL << PAGE_SHIFT)
 
 /* ---- Life of an address space ------------------------------------------------------------- */
+
+/* Caches of mm_struct, vm_area_struct and tree nodes: boot, called by mm_init(). */
+void proc_caches_init(void);
 
 /* Empty, one user, task_size and mmap_base set to defaults. NULL: no memory. */
 struct mm_struct *mm_alloc(void);
@@ -250,7 +253,7 @@ int cmpxchg_user_u32(struct mm_struct *mm, unsigned long uaddr, u32 *old, u32 ne
  */
 struct page *get_user_page(struct mm_struct *mm, unsigned long uaddr, bool write);
 
-/* ---- Table walking (pte_lookup, pte_next: page_table_lock held; all others take it) --------- */
+/* ---- Table walking (page_table_lock held for pte_lookup, pte_next, ptes_mkold; others take it) - */
 
 /* The top table of a new mm and its end. pgd_alloc: NULL: no memory. */
 pgd_t *pgd_alloc(struct mm_struct *mm);
@@ -293,7 +296,8 @@ void change_protection(struct vm_area_struct *vma, unsigned long start, unsigned
 int copy_page_range(struct vm_area_struct *dst_vma, struct vm_area_struct *src_vma);
 /*
  * TLBs of the software kind only: forget that any entry of [start, end) was filled (clears
- * Accessed), because the port has dropped those translations on its own account.
+ * Accessed), because the port has dropped those translations on its own account. page_table_lock
+ * held, so machine_tlb_fill() may call it.
  */
 void ptes_mkold(struct mm_struct *mm, unsigned long start, unsigned long end);
 

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * User pages for the kernel: one entry at a time, looked up and faulted in (get_locked_pte), and
+ * pages pinned for I/O that goes on without any lock.
+ *
+ * A pin is a reference plus a count in _pincount. What it promises - the frame stays, and the program
+ * and the I/O see the same contents - holds because a pinned private page has one owner: pinning
+ * unshares it, fork() gives the child a copy, and so no write fault ever moves it.
+ */
+#include <quire/mm.h>
+
+#include "ptes.h"
+
+/* What is mapped are frames of RAM, which the kernel can reach. */
+static bool vma_has_frames(const struct vm_area_struct *vma)
+{
+	return !(vma->vm_flags & (VM_PFNMAP | VM_IO));
+}
+
+/* As x86 has it, what may be written or executed may be read. */
+bool vma_permits(const struct vm_area_struct *vma, unsigned int foll)
+{
+	vm_flags_t flags = vma->vm_flags;
+
+	if (!vma_has_frames(vma))
+		return false;
+	if (!(foll & FOLL_FORCE))
+		return flags & (foll & FOLL_WRITE ? VM_WRITE : VM_ACCESS_FLAGS);
+	if (foll & FOLL_WRITE)
+		return flags & VM_WRITE || is_cow_mapping(flags);
+	return flags & (VM_ACCESS_FLAGS | VM_MAYREAD);
+}
+
+/* Whether the access may go through the entry as it stands. page_table_lock held. */
+static bool pte_serves(const struct vm_area_struct *vma, pte_t pte, unsigned int foll)
+{
+	struct page *page = pte_page(pte);
+	bool private_page = page && PageAnon(page) && !(vma->vm_flags & VM_SHARED);
+
+	if (!pte_present(pte))
+		return false;
+	if (pte_write(pte))
+		return true;
+	if (foll & FOLL_WRITE)
+		return foll & FOLL_FORCE && private_page && page_sole_owner(page);
+	return !(foll & FOLL_PIN && private_page) || page_sole_owner(page);
+}
+
+pte_t *get_locked_pte(struct vm_area_struct *vma, unsigned long addr, unsigned int foll)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	unsigned int flags = FAULT_FLAG_REMOTE | FAULT_FLAG_USER;
+
+	if (foll & FOLL_WRITE)
+		flags |= FAULT_FLAG_WRITE;
+	for (;;) {
+		vm_fault_t ret;
+		pte_t *ptep;
+
+		spin_lock(&mm->page_table_lock);
+		ptep = pte_lookup(mm, addr);
+		if (ptep && pte_serves(vma, ptep_get(ptep), foll)) {
+			if (foll & FOLL_WRITE)
+				ptep_set_bits(ptep, _PAGE_DIRTY);
+			return ptep;
+		}
+		/* A page that is there but shared is unshared by a write fault. */
+		if (foll & FOLL_PIN && ptep && pte_present(ptep_get(ptep)))
+			flags |= FAULT_FLAG_WRITE;
+		spin_unlock(&mm->page_table_lock);
+
+		ret = handle_mm_fault(vma, addr, flags);
+		if (ret & VM_FAULT_ERROR)
+			return ERR_PTR(ret & VM_FAULT_OOM ? -ENOMEM : -EFAULT);
+	}
+}
+
+/* The pages of [start, end) in one VMA; how many were pinned, or an error when none was. */
+static long pin_vma_pages(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+			  unsigned int foll, struct page **pages)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	long n = 0;
+
+	if (!vma_permits(vma, foll))
+		return -EFAULT;
+	for (; start < end; start += PAGE_SIZE) {
+		pte_t *ptep = get_locked_pte(vma, start, foll);
+		struct page *page;
+
+		if (IS_ERR(ptep))
+			return n ? n : PTR_ERR(ptep);
+		page = pfn_to_page(pte_pfn(*ptep));
+		get_page(page);
+		atomic_inc(&page->_pincount);
+		spin_unlock(&mm->page_table_lock);
+		pages[n++] = page;
+	}
+	return n;
+}
+
+long pin_user_pages(struct mm_struct *mm, unsigned long start, unsigned long nr, bool write,
+		    struct page **pages)
+{
+	unsigned int foll = FOLL_PIN | (write ? FOLL_WRITE : 0);
+	unsigned long addr = start & PAGE_MASK;
+	long done = 0;
+
+	while (done < (long)nr) {
+		struct vm_area_struct *vma = lock_mm_and_find_vma(mm, addr);
+		unsigned long end;
+		long n;
+
+		if (!vma)
+			return done ? done : -EFAULT;
+		end = min(addr + ((nr - (unsigned long)done) << PAGE_SHIFT), vma->vm_end);
+		n = pin_vma_pages(vma, addr, end, foll, pages + done);
+		up_read(&mm->mmap_lock);
+		if (n < 0)
+			return done ? done : n;
+		done += n;
+		addr += (unsigned long)n << PAGE_SHIFT;
+	}
+	return done;
+}
+
+/*
+ * The entries through which pages were pinned for writing are dirty, and so are the pages of files:
+ * write-back leaves the mark on what is pinned. So `dirty` has been taken care of.
+ */
+void unpin_user_pages(struct page **pages, unsigned long nr, bool dirty)
+{
+	(void)dirty;
+	for (unsigned long i = 0; i < nr; i++) {
+		atomic_dec_return(&pages[i]->_pincount);
+		put_page(pages[i]);
+	}
+}
+
+struct page *get_user_page(struct mm_struct *mm, unsigned long uaddr, bool write)
+{
+	unsigned int foll = write ? FOLL_WRITE : 0;
+	struct vm_area_struct *vma = lock_mm_and_find_vma(mm, uaddr);
+	struct page *page = ERR_PTR(-EFAULT);
+	pte_t *ptep;
+
+	if (!vma)
+		return page;
+	if (vma_permits(vma, foll)) {
+		ptep = get_locked_pte(vma, uaddr & PAGE_MASK, foll);
+		if (IS_ERR(ptep)) {
+			page = (struct page *)ptep;
+		} else {
+			page = pfn_to_page(pte_pfn(*ptep));
+			get_page(page);
+			spin_unlock(&mm->page_table_lock);
+		}
+	}
+	up_read(&mm->mmap_lock);
+	return page;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel's access to user memory, by way of the tables and the direct map.
+ *
+ * Each page is read or written under page_table_lock, so that it neither goes away nor changes hands
+ * meanwhile and no reference is taken that would look like a second owner. mmap_lock is given up at
+ * every table of ptes (2 MiB), so that a long copy does not keep mmap() waiting.
+ */
+#include <quire/mm.h>
+#include <quire/string.h>
+
+#include "ptes.h"
+
+enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_CLEAR };
+
+struct user_access {
+	enum access_kind kind;
+	unsigned int foll;
+	char *buf;	    /* the kernel's side; not for ACCESS_CLEAR */
+	unsigned long addr; /* the user's side */
+	size_t left;	    /* bytes */
+};
+
+static void *pte_address(pte_t pte, unsigned long addr)
+{
+	return (char *)__va(pte_val(pte) & PTE_PFN_MASK) + (addr & ~PAGE_MASK);
+}
+
+/* len bytes within one page. False: the page cannot be had. */
+static bool access_page(struct vm_area_struct *vma, struct user_access *ua, size_t len)
+{
+	pte_t *ptep = get_locked_pte(vma, ua->addr & PAGE_MASK, ua->foll);
+	void *user;
+
+	if (IS_ERR(ptep))
+		return false;
+	user = pte_address(*ptep, ua->addr);
+	if (ua->kind == ACCESS_READ)
+		memcpy(ua->buf, user, len);
+	else if (ua->kind == ACCESS_WRITE)
+		memcpy(user, ua->buf, len);
+	else
+		memset(user, 0, len);
+	spin_unlock(&vma->vm_mm->page_table_lock);
+	if (ua->buf)
+		ua->buf += len;
+	ua->addr += len;
+	ua->left -= len;
+	return true;
+}
+
+/* As far as the VMA and the table at ua->addr go. mmap_lock held. False: it ends here. */
+static bool access_vma(struct vm_area_struct *vma, struct user_access *ua)
+{
+	unsigned long end = pmd_addr_end(ua->addr, vma->vm_end);
+
+	if (!vma_permits(vma, ua->foll))
+		return false;
+	while (ua->left && ua->addr < end) {
+		size_t len = min(ua->left, PAGE_SIZE - (ua->addr & ~PAGE_MASK));
+
+		if (!access_page(vma, ua, len))
+			return false;
+	}
+	return true;
+}
+
+static size_t access_mm(struct mm_struct *mm, struct user_access *ua)
+{
+	bool more = true;
+
+	while (more && ua->left) {
+		struct vm_area_struct *vma = lock_mm_and_find_vma(mm, ua->addr);
+
+		if (!vma)
+			break;
+		more = access_vma(vma, ua);
+		up_read(&mm->mmap_lock);
+	}
+	return ua->left;
+}
+
+size_t copy_to_mm(struct mm_struct *mm, unsigned long dst, const void *src, size_t n)
+{
+	struct user_access ua = { ACCESS_WRITE, FOLL_WRITE, (char *)src, dst, n };
+
+	return access_mm(mm, &ua);
+}
+
+size_t copy_from_mm(struct mm_struct *mm, void *dst, unsigned long src, size_t n)
+{
+	struct user_access ua = { ACCESS_READ, 0, dst, src, n };
+
+	return access_mm(mm, &ua);
+}
+
+size_t clear_mm(struct mm_struct *mm, unsigned long dst, size_t n)
+{
+	struct user_access ua = { ACCESS_CLEAR, FOLL_WRITE, NULL, dst, n };
+
+	return access_mm(mm, &ua);
+}
+
+/* No stack grows for a look from outside. */
+size_t access_remote_mm(struct mm_struct *mm, unsigned long addr, void *buf, size_t n, bool write,
+			bool force)
+{
+	unsigned int foll = (write ? FOLL_WRITE : 0) | (force ? FOLL_FORCE : 0);
+	struct user_access ua = { write ? ACCESS_WRITE : ACCESS_READ, foll, buf, addr, n };
+	bool more = true;
+
+	while (more && ua.left) {
+		struct vm_area_struct *vma;
+
+		down_read(&mm->mmap_lock);
+		vma = vma_lookup(mm, ua.addr);
+		more = vma && access_vma(vma, &ua);
+		up_read(&mm->mmap_lock);
+	}
+	return n - ua.left;
+}
+
+/* Copies up to the NUL or len bytes; how many, without the NUL; *ended: there was one. */
+static size_t copy_string_piece(char *dst, const char *src, size_t len, bool *ended)
+{
+	size_t n = strnlen(src, len);
+
+	*ended = n < len;
+	memcpy(dst, src, n + *ended);
+	return n;
+}
+
+long strncpy_from_mm(struct mm_struct *mm, char *dst, unsigned long src, long max)
+{
+	long done = 0;
+	bool ended = false;
+
+	while (!ended && done < max) {
+		unsigned long addr = src + (unsigned long)done;
+		size_t len = min((size_t)(max - done), PAGE_SIZE - (addr & ~PAGE_MASK));
+		struct vm_area_struct *vma = lock_mm_and_find_vma(mm, addr);
+		pte_t *ptep = ERR_PTR(-EFAULT);
+
+		if (!vma)
+			return -EFAULT;
+		if (vma_permits(vma, 0))
+			ptep = get_locked_pte(vma, addr & PAGE_MASK, 0);
+		if (!IS_ERR(ptep)) {
+			done += (long)copy_string_piece(dst + done, pte_address(*ptep, addr), len,
+							&ended);
+			spin_unlock(&mm->page_table_lock);
+		}
+		up_read(&mm->mmap_lock);
+		if (IS_ERR(ptep))
+			return -EFAULT;
+	}
+	return done;
+}
+
+int cmpxchg_user_u32(struct mm_struct *mm, unsigned long uaddr, u32 *old, u32 new_val)
+{
+	struct vm_area_struct *vma;
+	int ret = -EFAULT;
+	pte_t *ptep;
+
+	if (uaddr % sizeof(u32) || !(vma = lock_mm_and_find_vma(mm, uaddr)))
+		return -EFAULT;
+	if (vma_permits(vma, FOLL_WRITE)) {
+		ptep = get_locked_pte(vma, uaddr & PAGE_MASK, FOLL_WRITE);
+		if (!IS_ERR(ptep)) {
+			__atomic_compare_exchange_n((u32 *)pte_address(*ptep, uaddr), old, new_val,
+						    false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+			spin_unlock(&mm->page_table_lock);
+			ret = 0;
+		}
+	}
+	up_read(&mm->mmap_lock);
+	return ret;
+}
