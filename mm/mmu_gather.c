@@ -80,6 +80,15 @@ static void tlb_flush(struct mmu_gather *tlb)
 	mm_delta_add(tlb->mm, &tlb->delta);
 }
 
+/* True: it was the last reference. The only holder has nobody to race with. */
+static bool drop_page(struct page *page)
+{
+	if (smp_load_acquire(&page->_refcount.counter) != 1)
+		return atomic_dec_and_test(&page->_refcount);
+	atomic_set(&page->_refcount, 0);
+	return true;
+}
+
 /* Drop the references of one piece; what nobody else holds goes back in one call. */
 static void free_piece(struct gather_piece *piece)
 {
@@ -90,7 +99,7 @@ static void free_piece(struct gather_piece *piece)
 
 		if (unlikely(PageHead(page) || PageTail(page)))
 			put_page(page);
-		else if (atomic_dec_and_test(&page->_refcount))
+		else if (drop_page(page))
 			piece->pages[nr++] = page;
 	}
 	if (nr)

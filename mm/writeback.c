@@ -96,8 +96,12 @@ static int write_run(struct address_space *mapping, pgoff_t index, struct page *
 			err = err ? err : e;
 		}
 	}
-	for (unsigned int i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++) {
 		ClearPageWriteback(pages[i]);
+		/* The machine may be writing into a pinned page right now: the next turn has it again. */
+		if (page_maybe_pinned(pages[i]))
+			set_page_dirty(pages[i]);
+	}
 	mod_node_page_state(NR_WRITEBACK, -(long)n);
 	return err;
 }
