@@ -78,6 +78,7 @@ struct host_ucontext {
 struct native_task {
 	struct task_struct task; /* first */
 	struct hmm *hmm;
+	struct list_head hmm_node;
 	u32 state;		 /* enum task_state */
 	u32 work;		 /* WORK_* */
 	u32 cpu;		 /* token held, valid in KERNEL */
@@ -86,21 +87,76 @@ struct native_task {
 	bool has_signal;	 /* siginfo waits for delivery */
 	struct host_siginfo siginfo;
 	struct host_ucontext *uc; /* frame of the entry into the kernel */
-	bool restart;		 /* the host call in flight must be restarted after delivery */
-	u32 temp_mask_set;	 /* sigsuspend & co: blocked was replaced for one call */
+	bool restart_always;	 /* -ERESTARTSYS came before the call had begun */
+	bool interrupted;	 /* the host call ended with -EINTR for want of a handler's word */
+	bool service_irq;
 	int stop_signal;
+	bool temp_mask_set;	 /* sigsuspend: temp_mask is in force instead of blocked */
+	u64 temp_mask;
+	u64 pending_sync;	 /* guest-blocked signals of the kinds that the host may not block */
 	u64 io_dev;		 /* machine_block_rw() on this device may use io_fd directly */
 	int io_fd;
+	u32 parent_busy;	 /* the parent still looks at it: not to be freed */
 	u32 dead;		 /* set by the last instruction that uses this stack */
 	struct native_task *dead_next;
+	bool parked;		 /* under hmm->lock; the thread has exited, the host thread waits */
 	u32 park;		 /* leader waits here when its thread has exited before the group */
 	struct exec_handover *handover;
+	struct vfork_done *vfork_done; /* set and woken when this task execs or exits */
+	struct hmm *fork_hmm;	       /* machine_mm_init() attaches it to the mm that dup_mm() makes */
+	u32 registered;		 /* 0, 1 under way, 2 done */
+	bool clear_sighand;	 /* CLONE_CLEAR_SIGHAND: tell the host */
+	unsigned long child_settid;    /* user address, written by the child itself */
+	struct hmm *fork_parent_hmm;   /* with a reference, until the child has started */
+	u64 fork_flush_req;	       /* flushes of the parent known before the host copied it */
 	u64 enter_tsc;
-	unsigned long trace_nr;
 };
 
 #define current_native() ((struct native_task *)((unsigned long)__builtin_frame_address(0) &       \
 						 ~(KSTACK_SIZE - 1)))
+
+/*
+ * A host process of the machine. Its mappings of user addresses are entries of mm's TLB; several
+ * host processes may share one mm (vfork, CLONE_VM without CLONE_THREAD).
+ */
+#define HMM_RING 16
+struct hmm {
+	struct mm_struct *mm;	      /* changed only by its own last thread (exec, exit) */
+	struct list_head mm_node;     /* in mm_machine.hmms, under mm_machine.lock */
+	atomic_t count;		      /* tasks, and children whose clone is under way */
+	s32 tgid;
+	struct native_task *leader;   /* the host thread whose id is the process's */
+	spinlock_t lock;	      /* tasks */
+	struct list_head tasks;	      /* native_task.hmm_node */
+	u32 stopping;		      /* futex: nobody may enter KERNEL but the stopper */
+	struct process_record *record; /* NULL: too many processes */
+	u32 exec_seq;		      /* futex: bumped when a thread exits */
+	struct native_task *exec_thread; /* runs an exec; others are to go */
+	int leader_status;	      /* wait status the leader's own exit() asked for */
+	bool first;		      /* the program the machine was started for */
+	bool dying;		      /* last thread on its way out: flushes are idle */
+
+	/* Flushes asked for by others; flush_req - flush_done of them are outstanding. */
+	spinlock_t flush_lock;
+	u64 flush_req;
+	u64 flush_done;
+	unsigned int nr_ring; /* HMM_RING + 1: everything */
+	struct {
+		unsigned long start, end;
+	} ring[HMM_RING];
+};
+
+/* mm->machine: the host address spaces that are TLBs of the mm. */
+struct mm_machine {
+	spinlock_t lock;
+	struct list_head hmms;
+};
+
+static inline bool hmm_flush_pending(struct hmm *hmm)
+{
+	return __atomic_load_n(&hmm->flush_req, __ATOMIC_SEQ_CST) !=
+	       __atomic_load_n(&hmm->flush_done, __ATOMIC_SEQ_CST);
+}
 
 /*
  * A host call that cannot block and touches only kernel memory: plain host_syscall(...).
@@ -113,15 +169,84 @@ struct native_task {
  */
 long host_call(long nr, long a, long b, long c, long d, long e, long f);
 
-/* trap.c and signal.c */
+extern struct kernel_shared kernel_shared;
+#define machine_params (kernel_shared.params)
+
+static inline void native_count(struct native_task *t, enum native_counter c, u64 n)
+{
+	kernel_shared.counter[t->cpu][c] += n;
+}
+
+static inline u64 rdtsc(void)
+{
+	u32 lo, hi;
+
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return (u64)hi << 32 | lo;
+}
+
+/* cpu.c: virtual CPUs */
+void cpu_init(unsigned int nr);
+void cpu_get(struct native_task *t); /* may sleep; state becomes KERNEL */
+void cpu_put(struct native_task *t); /* state becomes HOST */
+
+/* tlb.c */
+void hmm_do_flush(struct hmm *hmm);  /* carry out what others asked; any state, takes no token */
+void hmm_attach(struct hmm *hmm, struct mm_struct *mm);
+void hmm_detach(struct hmm *hmm);
+void hmm_drop_all(void);	     /* host-unmap every user address of this process but the vdso */
+struct hmm *hmm_alloc(void);
+void hmm_put(struct hmm *hmm);
+
+/* trap.c */
+void trap_init_thread(struct native_task *t); /* alternate stack, dispatch; on the thread itself */
+void exit_to_user(struct native_task *t);
+void return_to_user(struct host_ucontext *uc) __attribute__((noreturn));
+void frame_clear(struct host_ucontext *uc, unsigned long ip, unsigned long sp);
+
+/* signal.c */
+void signal_init_process(void);
+bool signal_deliver(struct native_task *t); /* false: it was ignored, no handler runs */
+void signal_force(struct native_task *t, int sig, int code, unsigned long addr);
+void signal_flush_handlers(struct native_task *t); /* exec */
+void signal_host_action(int sig, const struct k_sigaction *act);
+long signal_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
+void group_stop(struct native_task *t);
+void signal_group_exit(struct native_task *t, int wait_status); /* whole group, current or not */
+
+#define PARK_WAKE 0x71756972u /* native_task.park: go on */
+
+/* clone.c, exit.c, exec.c */
+void hmm_del_task(struct native_task *nt);
+struct native_task *native_task_alloc(void);
+void native_task_bury(struct native_task *nt);
+void native_task_reap(void); /* frees the stacks of the dead */
+long clone_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
+void do_exit(struct native_task *t, int wait_status) __attribute__((noreturn));
+void complete_vfork(struct native_task *t);
+long exec_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
+void exec_continue(struct native_task *leader); /* WORK_EXEC */
+long first_exec(struct native_task *t, const char *path, char **argv, char **envp);
+void exec_thread_left(struct hmm *hmm);
+
+/* record.c: what the report will say of a process */
+void record_begin(struct native_task *t, pid_t parent);
+void record_image(struct hmm *hmm, struct mm_struct *mm); /* an image ends: exec, exit */
+void record_end(struct native_task *t, int wait_status);
+
+/* block.c: numbers for inode.i_blkdev; the keeper gets a descriptor to go with each. */
+u64 native_new_blkdev(void);
+int native_keeper_add(u64 blkdev, int fd, bool writable);
+
+/* trap.c */
 void native_kick(struct native_task *t);	/* make a task in USER or HOST enter the kernel */
 u64 native_host_mask(u64 guest_mask);		/* what the host blocks for it */
 
-/* Numbers of descriptors that belong to the machine, in every guest process, are at or above it. */
+/* The descriptors that belong to the machine, in every guest process: a few numbers from here on. */
 extern int native_fd_floor;
 static inline bool native_fd_reserved(unsigned long fd)
 {
-	return (unsigned int)fd >= (unsigned int)native_fd_floor;
+	return (unsigned int)fd - (unsigned int)native_fd_floor < NATIVE_NR_FDS;
 }
 
 /* hostcall.c: system calls that reach the host. -ENOSYS for those unknown (and counted). */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * shared.h - what the quire command (a libc program) and the guest kernel (freestanding, its own
- * ELF) know of each other. Only plain integers; both include nothing but <stdint.h> for it.
+ * ELF) know of each other. Plain integers only; no header but the compiler's.
+ *
+ * The command loads the kernel's image, finds struct kernel_entry at the ELF entry point, fills
+ * in its machine_params and calls boot(). Everything below lies in memory that all processes of the
+ * machine share at the same address.
  */
 #ifndef NATIVE_SHARED_H
 #define NATIVE_SHARED_H
@@ -16,5 +20,155 @@
 #define KERNEL_BASE 0x680000000000ul	 /* the kernel's image */
 #define DIRECT_MAP_BASE 0x690000000000ul /* all RAM */
 #define KERNEL_END 0x700000000000ul
+
+#define NATIVE_MAX_CPUS 64
+#define NATIVE_NR_FDS 3 /* RAM, keeper, log: consecutive numbers from fd_floor on */
+#define NATIVE_MAX_SYSCALL 512
+
+struct machine_params {
+	uint64_t ram_bytes;
+	uint64_t kernel_data_bytes; /* the first bytes of RAM: the kernel's data */
+	uint32_t nr_cpus;
+	int32_t ram_fd;		    /* descriptors in every guest process */
+	int32_t keeper_fd;
+	int32_t log_fd;		    /* the command's standard error */
+	int32_t fd_floor;	    /* the machine's descriptors start here */
+	bool fill_4k;
+	bool trace;
+	bool verbose;
+	bool randomize;		    /* ASLR, as the host would for this process */
+	bool use_seccomp;	    /* user dispatch is not available */
+	uint64_t vdso_start, vdso_end; /* host's vvar and vdso: kept in every process */
+	uint64_t vdso_image;	    /* AT_SYSINFO_EHDR; 0 none */
+	uint64_t hwcap, hwcap2, minsigstksz, clktck;
+	uint64_t tsc_khz;
+	int32_t command_pid;	    /* parent of the first guest */
+	int32_t keeper_pid;
+};
+
+/* Counters for the report, each per virtual CPU; see native_counter_names[] in the command. */
+enum native_counter {
+	NC_TLB_FILL,	   /* host mappings made */
+	NC_TLB_FILL_PAGES, /* pages in them */
+	NC_TLB_FLUSH,	   /* host mappings dropped or downgraded, calls */
+	NC_TLB_SHOOTDOWN,  /* flushes asked of other host processes */
+	NC_TLB_KICK,	   /* of these, ones that had to interrupt running guest code */
+	NC_TLB_CAPACITY,   /* host mapping limit met: all dropped */
+	NC_SYSCALLS,
+	NC_FAULTS,	   /* host SIGSEGVs that were page faults */
+	NC_SIGNALS,	   /* delivered to guest handlers */
+	NC_FORKS,
+	NC_THREADS,
+	NC_EXECS,
+	NC_KERNEL_TSC,	   /* cycles with a virtual CPU held */
+	NR_NATIVE_COUNTERS,
+};
+
+/* A process that has come to its end (or, in the report at the end, all of them). */
+#define PROC_RECORD_EVENTS 8
+#define PROC_RECORD_ORDERS 11
+struct process_record {
+	int32_t pid, parent;
+	char comm[16];
+	int32_t status;			      /* wait status */
+	uint32_t threads;		      /* most that it ever created, with the first */
+	uint64_t min_flt, maj_flt, nsyscalls;
+	uint64_t events[PROC_RECORD_EVENTS];  /* enum mm_event of its address spaces */
+	uint64_t folios[PROC_RECORD_ORDERS];
+	uint64_t peak_rss;		      /* pages */
+	uint64_t peak_vmas, peak_pgtables;    /* VMAs; pages of tables */
+	uint64_t start_ns, end_ns;
+};
+#define MAX_PROCESS_RECORDS 8192
+
+/* Trace ring: written by guests, drained by the keeper. */
+#define TRACE_RING_EVENTS 65536
+struct trace_ring {
+	uint64_t head; /* next to be written */
+	uint64_t tail; /* next to be read */
+	uint64_t lost;
+	uint32_t wake; /* futex: bumped when half full */
+	struct native_trace_record {
+		uint64_t time_ns;
+		uint32_t dur_ns;
+		uint16_t type, cpu;
+		uint32_t pid, tid;
+		uint64_t addr, arg;
+		uint32_t ready; /* sequence + 1, low half */
+		char comm[12];
+	} event[TRACE_RING_EVENTS];
+};
+
+/* A request to the keeper: pages of a file, in or out. */
+#define KEEPER_SLOTS 64
+#define KEEPER_REQ_PAGES 128
+enum keeper_op { KEEPER_READ, KEEPER_WRITE, KEEPER_FLUSH, KEEPER_RELEASE };
+enum keeper_state { SLOT_FREE, SLOT_FILLING, SLOT_READY, SLOT_RUNNING, SLOT_DONE };
+struct keeper_slot {
+	uint32_t state; /* enum keeper_state; a futex */
+	uint32_t op;
+	uint64_t dev, index;
+	uint32_t nr;
+	int32_t result; /* 0 or negative errno */
+	uint64_t size, ctime_ns; /* of the file after a write */
+	uint64_t frame[KEEPER_REQ_PAGES]; /* frame numbers */
+};
+
+/* What a guest sends over keeper_fd, with the descriptor as SCM_RIGHTS. */
+struct keeper_msg {
+	uint64_t dev;
+	uint32_t writable;
+};
+
+struct kernel_shared {
+	struct machine_params params;
+	struct keeper_slot slot[KEEPER_SLOTS];
+	uint32_t keeper_seq;	  /* futex: bumped for each ready slot */
+	uint32_t keeper_stop;
+	struct trace_ring *trace; /* NULL: off */
+	uint64_t counter[NATIVE_MAX_CPUS][NR_NATIVE_COUNTERS];
+	uint64_t syscall_count[NATIVE_MAX_SYSCALL];
+	uint64_t unknown_syscalls;
+	uint32_t nr_records;
+	struct process_record record[MAX_PROCESS_RECORDS];
+	int32_t first_exec_error; /* errno of the first program's execve, 0 none */
+	char panic[256];	  /* the machine has stopped; why */
+	uint32_t panicked;
+	uint32_t stopping;	  /* the machine is to end: guests exit */
+	uint32_t nr_tasks;	  /* guests alive (threads) */
+	uint64_t boot_ns;	  /* time mm_init() took */
+};
+
+/* Sums for the report, taken by kernel_entry.snapshot(). */
+struct machine_snapshot {
+	uint64_t total_pages, free_pages;
+	uint64_t zone_free[3][PROC_RECORD_ORDERS]; /* blocks */
+	const char *zone_name[3];
+	uint64_t vm_event[32];
+	uint64_t file_pages, slab_pages, pgtable_pages, kernel_stack_kb;
+};
+
+/* Why shutdown() is not content. */
+struct leak_report {
+	uint64_t frames;  /* not returned */
+	uint64_t objects; /* slab objects still allocated */
+	char text[512];	  /* names the caches and uses */
+};
+
+struct kernel_entry {
+	uint64_t magic;
+	struct kernel_shared *shared;
+	/* Builds the machine. Runs on a stack of the kernel's. 0 or negative errno. */
+	long (*boot)(void *unused);
+	/* The first guest, in its own process; argv, envp of the command's. Does not return. */
+	void (*first_guest)(const char *path, char **argv, char **envp) __attribute__((noreturn));
+	long (*snapshot)(struct machine_snapshot *out);
+	/* All guests are gone: writes back, frees, counts. 0, or 1 when something leaked. */
+	long (*shutdown)(struct leak_report *out);
+	/* Ask every guest to exit, as SIGKILL does; how many there are. */
+	long (*kill_guests)(void *unused);
+	uint64_t text_start, text_end;
+};
+#define KERNEL_ENTRY_MAGIC 0x3165726975514bul
 
 #endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * block.c - storage: files of the host, read and written by the keeper process, which holds a
+ * descriptor for every inode that has pages in the cache.
+ *
+ *   guest                                  keeper
+ *   sendmsg(dev, descriptor)  ---------->  table[dev] = descriptor
+ *   slot: FREE -> FILLING -> READY  ---->  RUNNING: preadv/pwritev on the direct map
+ *               ^----------- taken back by the guest -- DONE
+ *
+ * A guest that has the file open at the moment (exec, mmap) lets machine_block_rw() use that
+ * descriptor instead: native_task.io_dev, io_fd.
+ */
+#include <quire/string.h>
+
+#include "native.h"
+
+#define SOL_SOCKET 1
+#define SCM_RIGHTS 1
+#define MSG_NOSIGNAL 0x4000
+
+static u64 next_dev; /* numbers are not used twice */
+
+int native_keeper_add(u64 blkdev, int fd, bool writable)
+{
+	struct keeper_msg body = { .dev = blkdev, .writable = writable };
+	struct host_iovec iov = { (unsigned long)&body, sizeof(body) };
+	struct {
+		u64 len;
+		s32 level, type;
+		s32 fd, pad;
+	} control = { 16 + sizeof(s32), SOL_SOCKET, SCM_RIGHTS, fd, 0 };
+	struct {
+		u64 name;
+		u32 namelen, pad;
+		u64 iov, iovlen, control, controllen;
+		u32 flags, pad2;
+	} msg = { .iov = (u64)&iov, .iovlen = 1, .control = (u64)&control,
+		  .controllen = sizeof(control) };
+	long ret = host_syscall(__NR_sendmsg, machine_params.keeper_fd, &msg, MSG_NOSIGNAL);
+
+	return ret < 0 ? (int)ret : 0;
+}
+
+u64 native_new_blkdev(void)
+{
+	return __atomic_add_fetch(&next_dev, 1, __ATOMIC_SEQ_CST);
+}
+
+/* ---- Through a descriptor of this process ------------------------------------------------ */
+
+static int direct_read(int fd, pgoff_t index, struct page *const *pages, unsigned int n)
+{
+	struct host_iovec iov[64];
+
+	while (n) {
+		unsigned int batch = n < 64 ? n : 64;
+		size_t want = (size_t)batch << PAGE_SHIFT, got = 0;
+
+		for (unsigned int i = 0; i < batch; i++)
+			iov[i] = (struct host_iovec){ (unsigned long)page_address(pages[i]),
+						      PAGE_SIZE };
+		while (got < want) {
+			unsigned int skip = (unsigned int)(got >> PAGE_SHIFT);
+			size_t part = got & (PAGE_SIZE - 1);
+			long ret;
+
+			iov[skip].base += part;
+			iov[skip].len -= part;
+			ret = host_syscall(__NR_preadv, fd, iov + skip, batch - skip,
+					   (index << PAGE_SHIFT) + got, 0);
+			iov[skip].base -= part;
+			iov[skip].len += part;
+			if (ret < 0)
+				return -EIO;
+			if (!ret)
+				break;
+			got += (size_t)ret;
+		}
+		for (; got < want; got = (got & PAGE_MASK) + PAGE_SIZE)
+			memset((u8 *)page_address(pages[got >> PAGE_SHIFT]) + (got & (PAGE_SIZE - 1)),
+			       0, PAGE_SIZE - (got & (PAGE_SIZE - 1)));
+		pages += batch;
+		index += batch;
+		n -= batch;
+	}
+	return 0;
+}
+
+/* ---- Through the keeper ------------------------------------------------------------------ */
+
+static struct keeper_slot *slot_get(void)
+{
+	for (unsigned int spins = 0;; spins++) {
+		for (unsigned int i = 0; i < KEEPER_SLOTS; i++) {
+			struct keeper_slot *s = &kernel_shared.slot[i];
+			u32 free = SLOT_FREE;
+
+			if (s->state == SLOT_FREE &&
+			    __atomic_compare_exchange_n(&s->state, &free, SLOT_FILLING, false,
+							__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+				return s;
+		}
+		machine_relax(spins);
+	}
+}
+
+static int slot_run(struct keeper_slot *s)
+{
+	int ret;
+
+	s->result = 0;
+	__atomic_store_n(&s->state, SLOT_READY, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&kernel_shared.keeper_seq, 1, __ATOMIC_SEQ_CST);
+	machine_wake(&kernel_shared.keeper_seq, 1);
+	for (;;) {
+		u32 state = __atomic_load_n(&s->state, __ATOMIC_SEQ_CST);
+
+		if (state == SLOT_DONE)
+			break;
+		machine_wait(&s->state, state, MACHINE_WAIT_FOREVER);
+	}
+	ret = s->result;
+	__atomic_store_n(&s->state, SLOT_FREE, __ATOMIC_SEQ_CST);
+	return ret;
+}
+
+static int keeper_op(u64 dev, enum keeper_op op)
+{
+	struct keeper_slot *s = slot_get();
+
+	s->op = op;
+	s->dev = dev;
+	s->nr = 0;
+	return slot_run(s);
+}
+
+int machine_block_rw(u64 dev, pgoff_t index, struct page *const *pages, unsigned int n, bool write)
+{
+	struct native_task *t = current_native();
+
+	if (!write && t->io_dev == dev && dev)
+		return direct_read(t->io_fd, index, pages, n);
+	while (n) {
+		unsigned int batch = n < KEEPER_REQ_PAGES ? n : KEEPER_REQ_PAGES;
+		struct keeper_slot *s = slot_get();
+		int ret;
+
+		s->op = write ? KEEPER_WRITE : KEEPER_READ;
+		s->dev = dev;
+		s->index = index;
+		s->nr = batch;
+		for (unsigned int i = 0; i < batch; i++)
+			s->frame[i] = page_to_pfn(pages[i]);
+		ret = slot_run(s);
+		if (ret)
+			return ret;
+		pages += batch;
+		index += batch;
+		n -= batch;
+	}
+	return 0;
+}
+
+int machine_block_flush(u64 dev)
+{
+	return keeper_op(dev, KEEPER_FLUSH);
+}
+
+void machine_block_release(u64 dev)
+{
+	if (dev)
+		keeper_op(dev, KEEPER_RELEASE);
+}

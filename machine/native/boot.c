@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * boot.c - the kernel's entry points for the quire command: build the machine, start the first
+ * guest, look at counters, and at the end count every frame.
+ *
+ * The command calls from its own libc stack; the core needs a kernel stack with a task at its low
+ * end, so each call moves to a service stack. The command makes one call at a time.
+ */
+#include <quire/slab.h>
+#include <quire/sprintf.h>
+#include <quire/string.h>
+#include <quire/trace.h>
+#include <quire/vmstat.h>
+
+#include "signal.h"
+
+extern const char __kernel_text_start[], __kernel_text_end[];
+long native_on_stack(long (*fn)(void *), void *arg, void *stack_top);
+void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask)
+	__attribute__((noreturn));
+
+int native_fd_floor;
+static u8 service_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
+static unsigned long free_at_boot;   /* pages, everything drained */
+static unsigned long objects_at_boot;
+
+static long on_service_stack(long (*fn)(void *), void *arg)
+{
+	struct native_task *t = (struct native_task *)service_stack;
+	long ret;
+
+	memset(t, 0, sizeof(*t));
+	t->is_service = true;
+	t->task.pid = t->task.tgid = (pid_t)host_syscall(__NR_getpid);
+	ret = native_on_stack(fn, arg, service_stack + KSTACK_SIZE);
+	return ret;
+}
+
+/* ---- Boot -------------------------------------------------------------------------------- */
+
+static unsigned long settle(void)
+{
+	unsigned long objects = kmem_cache_shrink_all();
+
+	drain_all_pages();
+	return objects;
+}
+
+static long do_boot(void *unused)
+{
+	struct native_task *t = current_native();
+	u64 start = machine_clock_ns();
+	long ret;
+
+	(void)unused;
+	page_offset_base = DIRECT_MAP_BASE;
+	native_fd_floor = machine_params.fd_floor;
+	cpu_init(machine_params.nr_cpus);
+	cpu_get(t);
+	ret = mm_init();
+	if (!ret) {
+		futex_init();
+		if (machine_params.fill_4k) {
+			anon_fault_max_order = 0;
+			fault_around_order = 0;
+		}
+		if (machine_params.trace) {
+			unsigned int order = 0;
+			struct page *page;
+
+			while ((PAGE_SIZE << order) < sizeof(struct trace_ring))
+				order++;
+			page = alloc_pages(GFP_KERNEL | __GFP_ZERO, order);
+			if (page) {
+				kernel_shared.trace = page_address(page);
+				trace_enabled = true;
+			} else {
+				ret = -ENOMEM;
+			}
+		}
+	}
+	if (!ret) {
+		objects_at_boot = settle();
+		free_at_boot = nr_free_pages();
+	}
+	kernel_shared.boot_ns = machine_clock_ns() - start;
+	cpu_put(t);
+	return ret;
+}
+
+static long entry_boot(void *unused)
+{
+	return on_service_stack(do_boot, unused);
+}
+
+/* ---- The first guest --------------------------------------------------------------------- */
+
+struct first_guest {
+	const char *path;
+	char **argv, **envp;
+	struct native_task *task;
+};
+
+static long first_guest_make(void *arg)
+{
+	struct first_guest *first = arg;
+	struct native_task *self = current_native(), *nt;
+	struct hmm *hmm;
+
+	cpu_get(self);
+	nt = native_task_alloc();
+	hmm = hmm_alloc();
+	if (!nt || !hmm || task_init(&nt->task, NULL))
+		machine_panic("no memory for the first process");
+	first->task = nt;
+	nt->hmm = hmm; /* with the reference of hmm_alloc() */
+	list_add_tail(&nt->hmm_node, &hmm->tasks);
+	hmm->leader = nt;
+	hmm->first = true;
+	hmm->tgid = self->task.pid;
+	cpu_put(self);
+	return 0;
+}
+
+static void first_guest_failed(struct native_task *t, int error) __attribute__((noreturn));
+
+static void first_guest_failed(struct native_task *t, int error)
+{
+	kernel_shared.first_exec_error = error;
+	task_unregister(&t->task);
+	hmm_del_task(t);
+	signal_put(t->task.signal);
+	native_task_bury(t);
+	cpu_put(t);
+	native_gone(&t->dead, __NR_exit_group, error == ENOENT ? 127 : 126, 0, NULL);
+}
+
+static long first_guest_run(void *arg)
+{
+	struct first_guest *first = arg;
+	struct native_task *t = current_native();
+	u64 all = HOST_MASK_KERNEL, mask = 0;
+	long ret;
+
+	host_syscall(__NR_rt_sigprocmask, 2, &all, &mask, 8);
+	t->task.blocked = mask;
+	cpu_get(t);
+	task_register(&t->task, t->hmm->tgid, t->hmm->tgid);
+	record_begin(t, machine_params.command_pid);
+	__atomic_fetch_add(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
+	for (unsigned int i = 0; i < RLIM_NLIMITS; i++)
+		host_syscall(__NR_prlimit64, 0, i, NULL, &t->task.signal->rlim[i]);
+	t->task.signal->start_ns = machine_clock_ns();
+	/* A frame to leave through; the FPU begins in its initial state. */
+	t->uc = (struct host_ucontext *)((((unsigned long)t + KSTACK_SIZE) & ~63ul) -
+					 sizeof(struct host_ucontext) - 64);
+	memset(t->uc, 0, sizeof(*t->uc));
+	t->uc->uc_flags = 6; /* UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS */
+	t->uc->uc_mcontext.cs = 0x33;
+	t->uc->uc_mcontext.ss = 0x2b;
+	t->uc->uc_sigmask = native_host_mask(mask);
+	ret = first_exec(t, first->path, first->argv, first->envp);
+	if (ret)
+		first_guest_failed(t, (int)-ret);
+	signal_init_process();
+	trap_init_thread(t);
+	t->uc->uc_stack.ss_flags = SS_DISABLE;
+	host_syscall(__NR_sigaltstack, NULL, &t->uc->uc_stack);
+	exit_to_user(t);
+	return_to_user(t->uc);
+}
+
+static void entry_first_guest(const char *path, char **argv, char **envp)
+	__attribute__((noreturn));
+
+static void entry_first_guest(const char *path, char **argv, char **envp)
+{
+	static struct first_guest first; /* the caller's stack will be unmapped */
+
+	first = (struct first_guest){ .path = path, .argv = argv, .envp = envp };
+	on_service_stack(first_guest_make, &first);
+	/* Room for the frame above. */
+	native_on_stack(first_guest_run, &first,
+			(u8 *)first.task + KSTACK_SIZE - 1024);
+	__builtin_unreachable();
+}
+
+/* ---- Looking, ending --------------------------------------------------------------------- */
+
+static long do_snapshot(void *arg)
+{
+	struct machine_snapshot *s = arg;
+	struct native_task *t = current_native();
+
+	cpu_get(t);
+	s->total_pages = totalram_pages();
+	s->free_pages = nr_free_pages();
+	for (unsigned int z = 0; z < MAX_NR_ZONES; z++) {
+		struct zone *zone = &contig_page_data.node_zones[z];
+
+		s->zone_name[z] = zone->name;
+		for (unsigned int o = 0; o < NR_PAGE_ORDERS; o++)
+			s->zone_free[z][o] = zone->free_area[o].nr_free;
+		/* What was never touched counts as whole blocks of the largest order. */
+		s->zone_free[z][MAX_ORDER] += zone->ungrown_pages >> MAX_ORDER;
+	}
+	for (unsigned int e = 0; e < NR_VM_EVENT_ITEMS && e < 32; e++)
+		s->vm_event[e] = all_vm_events(e);
+	s->file_pages = node_page_state(NR_FILE_PAGES);
+	s->slab_pages = node_page_state(NR_SLAB_UNRECLAIMABLE);
+	s->pgtable_pages = node_page_state(NR_PAGETABLE);
+	s->kernel_stack_kb = node_page_state(NR_KERNEL_STACK_KB);
+	cpu_put(t);
+	return 0;
+}
+
+static long entry_snapshot(struct machine_snapshot *out)
+{
+	return on_service_stack(do_snapshot, out);
+}
+
+static void name_leaks(struct leak_report *out)
+{
+	size_t len = 0, size = sizeof(out->text);
+	struct slabinfo info;
+
+	for (unsigned int i = 0; get_slabinfo(i, &info); i++)
+		if (info.active_objs)
+			len += (size_t)scnprintf(out->text + len, size - len, " %s %lu", info.name,
+						 info.active_objs);
+	scnprintf(out->text + len, size - len, "; page tables %lu, kernel stacks %lu KiB, "
+		  "page cache %lu, shared memory %lu", node_page_state(NR_PAGETABLE),
+		  node_page_state(NR_KERNEL_STACK_KB), node_page_state(NR_FILE_PAGES),
+		  node_page_state(NR_SHMEM));
+}
+
+static long do_shutdown(void *arg)
+{
+	struct leak_report *out = arg;
+	struct native_task *t = current_native();
+	unsigned long free;
+	int ret;
+
+	cpu_get(t);
+	native_task_reap();
+	ret = inodes_shutdown();
+	if (ret)
+		printk(LOG_ERR, "a file could not be written back: error %d", -ret);
+	out->objects = settle();
+	free = nr_free_pages();
+	out->frames = free < free_at_boot ? free_at_boot - free : 0;
+	out->objects = out->objects > objects_at_boot ? out->objects - objects_at_boot : 0;
+	if (out->frames || out->objects)
+		name_leaks(out);
+	cpu_put(t);
+	return out->frames || out->objects;
+}
+
+static long entry_shutdown(struct leak_report *out)
+{
+	return on_service_stack(do_shutdown, out);
+}
+
+static long do_kill_guests(void *unused)
+{
+	struct native_task *t = current_native();
+	struct task_struct *task;
+	long n = 0;
+
+	(void)unused;
+	cpu_get(t);
+	spin_lock(&tasklist_lock);
+	list_for_each_entry(task, &task_list, tasks) {
+		signal_group_exit((struct native_task *)task, SIGKILL);
+		n++;
+	}
+	spin_unlock(&tasklist_lock);
+	cpu_put(t);
+	return n;
+}
+
+static long entry_kill_guests(void *unused)
+{
+	return on_service_stack(do_kill_guests, unused);
+}
+
+const struct kernel_entry kernel_entry = {
+	.magic = KERNEL_ENTRY_MAGIC,
+	.shared = &kernel_shared,
+	.boot = entry_boot,
+	.first_guest = entry_first_guest,
+	.snapshot = entry_snapshot,
+	.shutdown = entry_shutdown,
+	.kill_guests = entry_kill_guests,
+	.text_start = (u64)__kernel_text_start,
+	.text_end = (u64)__kernel_text_end,
+};

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exit.c - the end of threads and processes, with nothing held and no frame left behind.
+ *
+ *   thread that is not the host leader   its host thread ends
+ *   host leader, others alive            parks: a process whose leader is gone could not exec
+ *   last thread                          gives back the mm and ends the host process in the way that
+ *                                        its parent is to see (exit status, or the signal itself)
+ */
+#include <quire/string.h>
+#include <quire/trace.h>
+
+#include "signal.h"
+
+#define RLIMIT_CORE 4
+
+void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask)
+	__attribute__((noreturn));
+void native_park(u32 *word);
+extern const char native_restorer[];
+
+/* only[sig]: everything blocked but sig. */
+#define ONLY(s) [s] = ~SIGBIT(s)
+static const u64 only[_NSIG + 1] = {
+	ONLY(1),  ONLY(2),  ONLY(3),  ONLY(4),  ONLY(5),  ONLY(6),  ONLY(7),  ONLY(8),  ONLY(9),
+	ONLY(10), ONLY(11), ONLY(12), ONLY(13), ONLY(14), ONLY(15), ONLY(16), ONLY(17), ONLY(18),
+	ONLY(19), ONLY(20), ONLY(21), ONLY(22), ONLY(23), ONLY(24), ONLY(25), ONLY(26), ONLY(27),
+	ONLY(28), ONLY(29), ONLY(30), ONLY(31), ONLY(32), ONLY(33), ONLY(34), ONLY(35), ONLY(36),
+	ONLY(37), ONLY(38), ONLY(39), ONLY(40), ONLY(41), ONLY(42), ONLY(43), ONLY(44), ONLY(45),
+	ONLY(46), ONLY(47), ONLY(48), ONLY(49), ONLY(50), ONLY(51), ONLY(52), ONLY(53), ONLY(54),
+	ONLY(55), ONLY(56), ONLY(57), ONLY(58), ONLY(59), ONLY(60), ONLY(61), ONLY(62), ONLY(63),
+	ONLY(64),
+};
+
+static void die_as(struct native_task *t, int wait_status) __attribute__((noreturn));
+
+/* The host process ends so that its parent sees wait_status. The CPU was given back. */
+static void die_as(struct native_task *t, int wait_status)
+{
+	int sig = wait_status & 0x7f;
+
+	if (sig) {
+		struct k_sigaction dfl = { .flags = SA_RESTORER,
+					   .restorer = (unsigned long)native_restorer };
+		u64 no_core[2] = { 0, 0 };
+
+		/* A core file would hold the machine's RAM. */
+		host_syscall(__NR_setrlimit, RLIMIT_CORE, no_core);
+		if (sig != SIGKILL)
+			host_syscall(__NR_rt_sigaction, sig, &dfl, NULL, 8);
+		native_gone(&t->dead, __NR_exit_group, 128 + sig, sig, &only[sig]);
+	}
+	native_gone(&t->dead, __NR_exit_group, wait_status >> 8 & 0xff, 0, NULL);
+}
+
+static void process_exit(struct native_task *t, int wait_status)
+{
+	struct hmm *hmm = t->hmm;
+	struct native_task *leader = hmm->leader;
+	struct mm_struct *mm = t->task.mm;
+
+	record_image(hmm, mm);
+	record_end(t, wait_status);
+	trace(TRACE_EXIT, 0, (u64)wait_status, trace_clock());
+	__atomic_store_n(&hmm->dying, true, __ATOMIC_SEQ_CST);
+	hmm_detach(hmm);
+	t->task.mm = NULL;
+	mmput(mm);
+	if (leader != t) {
+		/* Parked, and never to run again. */
+		task_unregister(&leader->task);
+		hmm_del_task(leader);
+		signal_put(leader->task.signal);
+		native_task_bury(leader);
+		__atomic_store_n(&leader->dead, 1, __ATOMIC_RELEASE);
+	}
+}
+
+static void thread_gone(struct native_task *t)
+{
+	task_unregister(&t->task);
+	hmm_del_task(t);
+	signal_put(t->task.signal);
+	native_task_reap();
+	native_task_bury(t);
+	__atomic_fetch_sub(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
+	cpu_put(t);
+}
+
+/* The leader's thread has exited; its host thread waits for exec, or to be ended. */
+static void leader_park(struct native_task *t)
+{
+	struct mm_struct *mm = t->task.mm;
+
+	t->task.mm = NULL;
+	mmput(mm);
+	cpu_put(t);
+	native_park(&t->park);
+	cpu_get(t);
+	t->park = 0;
+	exec_continue(t);
+	exit_to_user(t);
+	return_to_user(t->uc);
+}
+
+void do_exit(struct native_task *t, int wait_status)
+{
+	struct signal_struct *signal = t->task.signal;
+	struct hmm *hmm = t->hmm;
+	bool last;
+
+	futex_exit_task(&t->task);
+	complete_vfork(t);
+	if (hmm->leader == t)
+		hmm->leader_status = wait_status;
+	spin_lock(&hmm->lock);
+	last = atomic_dec_and_test(&signal->live);
+	t->parked = !last && hmm->leader == t;
+	spin_unlock(&hmm->lock);
+	if (t->parked)
+		leader_park(t);
+	if (!last) {
+		struct mm_struct *mm = t->task.mm;
+
+		t->task.mm = NULL;
+		mmput(mm);
+		exec_thread_left(hmm);
+		thread_gone(t);
+		native_gone(&t->dead, __NR_exit, 0, 0, NULL);
+	}
+	wait_status = signal->group_exit ? signal->group_exit_code : hmm->leader_status;
+	process_exit(t, wait_status);
+	thread_gone(t);
+	die_as(t, wait_status);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* machine.c - memory map, waiting, clock, log, panic, entropy, trace of the native machine. */
+#include <quire/string.h>
+#include <quire/sprintf.h>
+#include <quire/trace.h>
+
+#include "native.h"
+
+#define FUTEX_WAIT 0
+#define FUTEX_WAKE 1
+#define CLOCK_REALTIME 0
+#define CLOCK_MONOTONIC 1
+
+struct kernel_shared kernel_shared;
+unsigned long page_offset_base;
+
+int machine_memory_map(struct e820_entry *map, int max)
+{
+	if (max < 2)
+		return -EINVAL;
+	map[0] = (struct e820_entry){ .addr = 0, .size = machine_params.ram_bytes,
+				      .type = E820_TYPE_RAM };
+	map[1] = (struct e820_entry){ .addr = 0, .size = machine_params.kernel_data_bytes,
+				      .type = E820_TYPE_RESERVED };
+	return 2;
+}
+
+bool machine_ram_is_zeroed(void)
+{
+	return true;
+}
+
+/* ---- Waiting ---- */
+
+int machine_wait(u32 *word, u32 val, u64 timeout_ns)
+{
+	struct native_task *t = current_native();
+	struct host_timespec ts = { (s64)(timeout_ns / 1000000000), (s64)(timeout_ns % 1000000000) };
+	bool forever = timeout_ns == MACHINE_WAIT_FOREVER;
+	long ret;
+
+	cpu_put(t);
+	/* Not interruptible: still KERNEL for whoever looks, though without a CPU. */
+	__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
+	ret = host_syscall(__NR_futex, word, FUTEX_WAIT, val, forever ? NULL : &ts);
+	cpu_get(t);
+	return ret == -ETIMEDOUT ? -ETIMEDOUT : 0;
+}
+
+int machine_wait_interruptible(u32 *word, u32 val, u64 timeout_ns)
+{
+	struct host_timespec ts = { (s64)(timeout_ns / 1000000000), (s64)(timeout_ns % 1000000000) };
+	bool forever = timeout_ns == MACHINE_WAIT_FOREVER;
+	long ret = host_call(__NR_futex, (long)word, FUTEX_WAIT, val, forever ? 0 : (long)&ts, 0, 0);
+
+	if (ret == -EINTR || ret == -ERESTARTSYS)
+		return -EINTR;
+	return ret == -ETIMEDOUT ? -ETIMEDOUT : 0;
+}
+
+void machine_wake(u32 *word, int n)
+{
+	host_syscall(__NR_futex, word, FUTEX_WAKE, n);
+}
+
+/* ---- Clock ---- */
+
+static u64 host_clock(int which)
+{
+	struct host_timespec ts;
+
+	host_syscall(__NR_clock_gettime, which, &ts);
+	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
+}
+
+u64 machine_clock_ns(void)
+{
+	return host_clock(CLOCK_MONOTONIC);
+}
+
+u64 machine_realtime_ns(void)
+{
+	return host_clock(CLOCK_REALTIME);
+}
+
+/* ---- Log, panic ---- */
+
+void machine_log(enum log_level level, const char *text, size_t len)
+{
+	static const char prefix[] = "quire: ";
+	struct host_iovec iov[3] = { { (unsigned long)prefix, sizeof(prefix) - 1 },
+				     { (unsigned long)text, len },
+				     { (unsigned long)"\n", 1 } };
+
+	if (level <= LOG_ERR || machine_params.verbose)
+		host_syscall(__NR_writev, machine_params.log_fd, iov, 3);
+}
+
+/*
+ * The machine's state cannot be trusted: say why and take every process down. The command sees
+ * `panicked` and reports it.
+ */
+void machine_panic(const char *text)
+{
+	if (!__atomic_exchange_n(&kernel_shared.panicked, 1, __ATOMIC_SEQ_CST)) {
+		strscpy(kernel_shared.panic, text, sizeof(kernel_shared.panic));
+		machine_log(LOG_ERR, text, strlen(text));
+		host_syscall(__NR_kill, machine_params.keeper_pid, 15);
+	}
+	for (;;)
+		host_syscall(__NR_exit_group, 99);
+}
+
+void machine_random(void *buf, size_t len)
+{
+	host_syscall(__NR_getrandom, buf, len, 0);
+}
+
+struct task_struct *machine_current(void)
+{
+	return &current_native()->task;
+}
+
+/* ---- Trace ---- */
+
+void machine_trace(const struct trace_event *event)
+{
+	struct trace_ring *ring = kernel_shared.trace;
+	struct native_task *t = current_native();
+	struct native_trace_record *r;
+	u64 seq;
+
+	if (!ring)
+		return;
+	seq = __atomic_fetch_add(&ring->head, 1, __ATOMIC_SEQ_CST);
+	/* Wait for room: no event is lost while the keeper lives. */
+	for (unsigned int spins = 0;
+	     seq - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) >= TRACE_RING_EVENTS; spins++) {
+		__atomic_fetch_add(&ring->wake, 1, __ATOMIC_SEQ_CST);
+		host_syscall(__NR_futex, &ring->wake, FUTEX_WAKE, 1);
+		host_syscall(__NR_sched_yield);
+	}
+	r = &ring->event[seq % TRACE_RING_EVENTS];
+	r->time_ns = event->time_ns;
+	r->dur_ns = event->dur_ns;
+	r->type = event->type;
+	r->cpu = event->cpu;
+	r->pid = (u32)t->task.tgid;
+	r->tid = (u32)t->task.pid;
+	r->addr = event->addr;
+	r->arg = event->arg;
+	memcpy(r->comm, t->task.comm, sizeof(r->comm) - 1);
+	__atomic_store_n(&r->ready, (u32)seq + 1, __ATOMIC_RELEASE);
+	if (seq % (TRACE_RING_EVENTS / 4) == 0) {
+		__atomic_fetch_add(&ring->wake, 1, __ATOMIC_SEQ_CST);
+		host_syscall(__NR_futex, &ring->wake, FUTEX_WAKE, 1);
+	}
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* signal.h - signal numbers, flags, and what trap.c and signal.c ask of each other. */
+#ifndef NATIVE_SIGNAL_H
+#define NATIVE_SIGNAL_H
+
+#include "native.h"
+
+enum {
+	SIGHUP = 1, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGUSR1,
+	SIGSEGV, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM, SIGSTKFLT, SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP,
+	SIGTTIN, SIGTTOU, SIGURG, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGPWR,
+	SIGSYS,
+};
+
+#define SIG_DFL 0ul
+#define SIG_IGN 1ul
+
+#define SA_NOCLDSTOP 0x1ul
+#define SA_NOCLDWAIT 0x2ul
+#define SA_SIGINFO 0x4ul
+#define SA_ONSTACK 0x08000000ul
+#define SA_RESTART 0x10000000ul
+#define SA_NODEFER 0x40000000ul
+#define SA_RESETHAND 0x80000000ul
+#define SA_RESTORER 0x04000000ul
+
+#define SI_USER 0
+#define SI_KERNEL 0x80
+#define SI_QUEUE (-1)
+#define SI_TKILL (-6)
+
+#define SS_ONSTACK 1
+#define SS_DISABLE 2
+#define SS_AUTODISARM (1 << 31)
+
+#define SIGBIT(s) (1ull << ((s)-1))
+/* Never blocked on the host: a guest's fault, system call or a kick must get through. */
+#define SYNC_SIGNALS (SIGBIT(SIGILL) | SIGBIT(SIGTRAP) | SIGBIT(SIGBUS) | SIGBIT(SIGFPE) |         \
+		      SIGBIT(SIGSEGV) | SIGBIT(SIGSYS))
+/* What the host blocks in kernel mode. */
+#define HOST_MASK_KERNEL (~(SYNC_SIGNALS & ~SIGBIT(SIGSYS)))
+
+/* A result of do_syscall(): the registers are as they should be. */
+#define SYSCALL_REGS_SET (-100001L)
+
+static inline bool signal_is_sync(int sig)
+{
+	return SYNC_SIGNALS >> (sig - 1) & 1;
+}
+
+/* A SIGSYS that a guest sent, and not native_kick(), which uses tgkill from within the machine. */
+static inline bool signal_is_guest_sigsys(const struct host_siginfo *si)
+{
+	return si->si_code == SI_USER || si->si_code == SI_QUEUE;
+}
+
+extern void (*const native_trap_entry)(int, struct host_siginfo *, struct host_ucontext *);
+
+void signal_force_info(struct native_task *t, const struct host_siginfo *si);
+void fpu_frame_init(u8 *fpu);
+long task_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
+
+#endif

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tlb.c - the host's mappings as TLB of Quire's page tables.
+ *
+ *   fill      mmap(MAP_FIXED | MAP_SHARED | MAP_POPULATE) of frames of the RAM object
+ *   flush     munmap, or mprotect when only writing has to end
+ *
+ * The Accessed bit of an entry says that it may be in the TLB of some host process that runs its
+ * mm; with Dirty and Write: there as writable. It may say so wrongly (the fill failed, or another
+ * host process did it), never the other way round.
+ *
+ * Flushing a host process other than one's own: the range is queued in hmm->ring. Kernel mode never
+ * uses the host mappings, so only tasks in state USER matter: they are kicked (trap.c answers a kick
+ * without taking a CPU or a lock of the core, so whoever waits here may hold both) and everybody
+ * else flushes before it becomes USER again.
+ */
+#include <quire/mman.h>
+#include <quire/slab.h>
+
+#include "native.h"
+
+#define USER_END TASK_SIZE_MAX
+
+struct hmm *hmm_alloc(void)
+{
+	struct hmm *hmm = kzalloc(sizeof(*hmm), GFP_KERNEL);
+
+	if (!hmm)
+		return NULL;
+	INIT_LIST_HEAD(&hmm->mm_node);
+	INIT_LIST_HEAD(&hmm->tasks);
+	atomic_set(&hmm->count, 1);
+	return hmm;
+}
+
+void hmm_put(struct hmm *hmm)
+{
+	if (atomic_dec_and_test(&hmm->count))
+		kfree(hmm);
+}
+
+/* ---- Which host processes run an mm ---- */
+
+int machine_mm_init(struct mm_struct *mm)
+{
+	struct native_task *t = current_native();
+	struct mm_machine *m = kzalloc(sizeof(*m), GFP_KERNEL);
+
+	if (!m)
+		return -ENOMEM;
+	spin_lock_init(&m->lock);
+	INIT_LIST_HEAD(&m->hmms);
+	mm->machine = m;
+	/*
+	 * A fork: the child's process must hear of flushes from the moment its VMAs can be found
+	 * through a file, which is before it runs.
+	 */
+	if (t->fork_hmm && !t->fork_hmm->mm)
+		hmm_attach(t->fork_hmm, mm);
+	return 0;
+}
+
+void machine_mm_exit(struct mm_struct *mm)
+{
+	struct mm_machine *m = mm->machine;
+	struct hmm *hmm, *next;
+
+	/* Only a process that was never born (a fork that failed) can still be attached. */
+	list_for_each_entry_safe(hmm, next, &m->hmms, mm_node) {
+		list_del_init(&hmm->mm_node);
+		hmm->mm = NULL;
+	}
+	kfree(m);
+	mm->machine = NULL;
+}
+
+void hmm_attach(struct hmm *hmm, struct mm_struct *mm)
+{
+	struct mm_machine *m = mm->machine;
+
+	hmm->mm = mm;
+	spin_lock(&m->lock);
+	list_add_tail(&hmm->mm_node, &m->hmms);
+	spin_unlock(&m->lock);
+}
+
+void hmm_detach(struct hmm *hmm)
+{
+	struct mm_machine *m;
+
+	if (!hmm->mm)
+		return;
+	m = hmm->mm->machine;
+	spin_lock(&m->lock);
+	list_del_init(&hmm->mm_node);
+	spin_unlock(&m->lock);
+	hmm->mm = NULL;
+}
+
+/* The core switches nothing: a host process always has the mappings of its own mm. */
+void machine_load_mm(struct mm_struct *mm)
+{
+	(void)mm;
+}
+
+/* ---- Flush of this process ---- */
+
+static void host_unmap(unsigned long start, unsigned long end)
+{
+	unsigned long keep_start = machine_params.vdso_start, keep_end = machine_params.vdso_end;
+
+	if (start < keep_end && end > keep_start) {
+		if (start < keep_start)
+			host_unmap(start, keep_start);
+		if (end > keep_end)
+			host_unmap(keep_end, end);
+		return;
+	}
+	/* Above the kernel is user space, too. */
+	if (start < KERNEL_END && end > KERNEL_BASE) {
+		if (start < KERNEL_BASE)
+			host_unmap(start, KERNEL_BASE);
+		if (end > KERNEL_END)
+			host_unmap(KERNEL_END, end);
+		return;
+	}
+	host_syscall(__NR_munmap, start, end - start);
+}
+
+void hmm_drop_all(void)
+{
+	host_unmap(0, USER_END);
+}
+
+static unsigned long host_prot(pte_t pte)
+{
+	unsigned long prot = PROT_READ;
+
+	if (pte_write(pte) && pte_dirty(pte))
+		prot |= PROT_WRITE;
+	if (pte_exec(pte))
+		prot |= PROT_EXEC;
+	return prot;
+}
+
+/* Take the right to write from the run [start, end) of filled entries with one protection. */
+static void downgrade_run(unsigned long start, unsigned long end, unsigned long prot)
+{
+	/* A hole in the host's mappings ends mprotect early: then drop what is there. */
+	if (host_syscall(__NR_mprotect, start, end - start, prot))
+		host_unmap(start, end);
+}
+
+/* The entries are write-protected already; those in the TLB follow, in runs. */
+static void downgrade_range(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	unsigned long addr = start, run = 0, run_prot = 0;
+
+	while (addr < end) {
+		pte_t *ptep = pte_lookup(mm, addr);
+		pte_t pte;
+
+		if (!ptep) {
+			if (run)
+				downgrade_run(run, addr, run_prot);
+			run = 0;
+			addr = (addr & PMD_MASK) + PMD_SIZE;
+			continue;
+		}
+		pte = ptep_get(ptep);
+		if (pte_accessible(pte) && pte_young(pte)) {
+			unsigned long prot = host_prot(pte);
+
+			if (run && prot != run_prot) {
+				downgrade_run(run, addr, run_prot);
+				run = 0;
+			}
+			if (!run) {
+				run = addr;
+				run_prot = prot;
+			}
+		} else if (run) {
+			downgrade_run(run, addr, run_prot);
+			run = 0;
+		}
+		addr += PAGE_SIZE;
+	}
+	if (run)
+		downgrade_run(run, end, run_prot);
+}
+
+/* ---- Flush of other host processes ---- */
+
+static u64 hmm_queue_flush(struct hmm *hmm, unsigned long start, unsigned long end)
+{
+	u64 req;
+
+	spin_lock(&hmm->flush_lock);
+	if (hmm->nr_ring < HMM_RING) {
+		hmm->ring[hmm->nr_ring].start = start;
+		hmm->ring[hmm->nr_ring].end = end;
+		hmm->nr_ring++;
+	} else {
+		hmm->nr_ring = HMM_RING + 1;
+	}
+	req = __atomic_add_fetch(&hmm->flush_req, 1, __ATOMIC_SEQ_CST);
+	spin_unlock(&hmm->flush_lock);
+	return req;
+}
+
+void hmm_do_flush(struct hmm *hmm)
+{
+	spin_lock(&hmm->flush_lock);
+	if (hmm->nr_ring > HMM_RING)
+		hmm_drop_all();
+	else
+		for (unsigned int i = 0; i < hmm->nr_ring; i++)
+			host_unmap(hmm->ring[i].start, hmm->ring[i].end);
+	hmm->nr_ring = 0;
+	__atomic_store_n(&hmm->flush_done, hmm->flush_req, __ATOMIC_SEQ_CST);
+	spin_unlock(&hmm->flush_lock);
+}
+
+static bool hmm_kick_users(struct hmm *hmm, bool kick)
+{
+	struct native_task *t;
+	bool any = false;
+
+	spin_lock(&hmm->lock);
+	list_for_each_entry(t, &hmm->tasks, hmm_node) {
+		if (__atomic_load_n(&t->state, __ATOMIC_SEQ_CST) != TASK_USER)
+			continue;
+		any = true;
+		if (kick)
+			native_kick(t);
+	}
+	spin_unlock(&hmm->lock);
+	return any;
+}
+
+static void hmm_flush_remote(struct hmm *hmm, unsigned long start, unsigned long end)
+{
+	struct native_task *self = current_native();
+	u64 req = hmm_queue_flush(hmm, start, end);
+
+	native_count(self, NC_TLB_SHOOTDOWN, 1);
+	if (!hmm_kick_users(hmm, false))
+		return;
+	native_count(self, NC_TLB_KICK, 1);
+	hmm_kick_users(hmm, true);
+	for (unsigned int spins = 1;; spins++) {
+		if (__atomic_load_n(&hmm->flush_done, __ATOMIC_SEQ_CST) >= req)
+			return;
+		machine_relax(spins);
+		/* Nobody left in user mode, or someone whose signal came to nothing. */
+		if (spins % 1024 == 0 && !hmm_kick_users(hmm, spins % 65536 == 0))
+			return;
+	}
+}
+
+void machine_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long end,
+		       enum tlb_flush how)
+{
+	struct native_task *self = current_native();
+	struct mm_machine *m = mm->machine;
+	struct hmm *hmm;
+
+	if (!m)
+		return;
+	spin_lock(&m->lock);
+	list_for_each_entry(hmm, &m->hmms, mm_node) {
+		if (hmm->dying)
+			continue;
+		native_count(self, NC_TLB_FLUSH, 1);
+		if (hmm != self->hmm)
+			hmm_flush_remote(hmm, start, end);
+		else if (how == TLB_FLUSH_WRITE)
+			downgrade_range(mm, start, end);
+		else
+			host_unmap(start, end);
+	}
+	spin_unlock(&m->lock);
+}
+
+/* Kernel addresses are direct map and image: the same in all processes for ever. */
+void machine_tlb_flush_kernel(unsigned long start, unsigned long end)
+{
+	(void)start;
+	(void)end;
+}
+
+/* ---- Fill ---- */
+
+/* The host allows only so many mappings of a process: forget all but its own of ours. */
+static void hmm_capacity_miss(struct mm_struct *mm)
+{
+	struct native_task *self = current_native();
+	struct mm_machine *m = mm->machine;
+	struct vm_area_struct *vma;
+	unsigned long start = 0;
+	struct hmm *hmm;
+
+	native_count(self, NC_TLB_CAPACITY, 1);
+	/* The entries become old, which must be true of every process that runs this mm. */
+	spin_lock(&m->lock);
+	list_for_each_entry(hmm, &m->hmms, mm_node)
+		if (hmm != self->hmm && !hmm->dying)
+			hmm_flush_remote(hmm, 0, USER_END);
+	spin_unlock(&m->lock);
+	for_each_vma(mm, vma) {
+		if (!(vma->vm_flags & VM_PFNMAP))
+			continue;
+		if (vma->vm_start > start)
+			host_unmap(start, vma->vm_start);
+		start = vma->vm_end;
+	}
+	if (start < USER_END)
+		host_unmap(start, USER_END);
+	ptes_mkold(mm, 0, USER_END);
+}
+
+static long fill_run(unsigned long addr, pte_t first, unsigned int nr)
+{
+	return host_syscall(__NR_mmap, addr, (unsigned long)nr << PAGE_SHIFT, host_prot(first),
+			    MAP_SHARED | MAP_FIXED | MAP_POPULATE, machine_params.ram_fd,
+			    pte_pfn(first) << PAGE_SHIFT);
+}
+
+void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)
+{
+	struct native_task *t = current_native();
+
+	if (t->is_service || t->hmm->mm != mm)
+		return;
+	for (unsigned int i = 0, n; i < nr; i += n) {
+		pte_t first = __pte(ptep[i]);
+		unsigned long prot = host_prot(first);
+		long ret;
+
+		for (n = 1; i + n < nr; n++) {
+			pte_t next = __pte(ptep[i + n]);
+
+			if (pte_pfn(next) != pte_pfn(first) + n || host_prot(next) != prot)
+				break;
+		}
+		ret = fill_run(addr + ((unsigned long)i << PAGE_SHIFT), first, n);
+		native_count(t, NC_TLB_FILL, 1);
+		native_count(t, NC_TLB_FILL_PAGES, n);
+		if (ret == -ENOMEM) {
+			/* The entries stay accessible but old; those of this call will fault again. */
+			hmm_capacity_miss(mm);
+			return;
+		}
+	}
+}

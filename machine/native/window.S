@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * window.S - instructions whose addresses matter.
+ *
+ * long native_window(const long args[7], const u64 *mask, const u32 *work)
+ *
+ * A host call that the guest's signals may interrupt: with the host's mask set to *mask, unless
+ * *work is non-zero, do the call args[0](args[1] ... args[6]); then block everything again.
+ *
+ *   window_begin .. window_syscall   the call has not been made (or the host wants it made again):
+ *                                    the signal handler moves %rip to window_abort
+ *   window_abort                     result -ERESTARTSYS
+ *
+ * So a signal is either seen before the call blocks, or it interrupts the call.
+ */
+#define ERESTARTSYS 512
+#define NR_rt_sigprocmask 14
+#define SIG_SETMASK 2
+
+	.text
+	.globl native_window, window_begin, window_syscall, window_abort
+native_window:
+	push	%rbx
+	push	%rbp
+	push	%r12
+	mov	%rdi, %rbx
+	mov	%rdx, %rbp
+	mov	$NR_rt_sigprocmask, %eax
+	mov	$SIG_SETMASK, %edi
+	xor	%edx, %edx
+	mov	$8, %r10d
+	syscall
+window_begin:
+	mov	8(%rbx), %rdi
+	mov	16(%rbx), %rsi
+	mov	24(%rbx), %rdx
+	mov	32(%rbx), %r10
+	mov	40(%rbx), %r8
+	mov	48(%rbx), %r9
+	cmpl	$0, (%rbp)
+	jne	window_abort
+	mov	(%rbx), %rax
+window_syscall:
+	syscall
+	jmp	1f
+window_abort:
+	mov	$-ERESTARTSYS, %rax
+1:	mov	%rax, %r12
+	mov	$NR_rt_sigprocmask, %eax
+	mov	$SIG_SETMASK, %edi
+	lea	all_signals(%rip), %rsi
+	xor	%edx, %edx
+	mov	$8, %r10d
+	syscall
+	mov	%r12, %rax
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	ret
+
+/* void native_restorer(void): where a signal handler of the kernel returns to. */
+	.globl native_restorer
+native_restorer:
+	mov	$15, %eax
+	syscall
+	ud2
+
+/* void native_sigreturn(struct host_ucontext *uc): load the guest's registers. */
+	.globl native_sigreturn
+native_sigreturn:
+	mov	%rdi, %rsp
+	mov	$15, %eax
+	syscall
+	ud2
+
+/*
+ * long native_clone(flags, stack, ptid, ctid, tls, fn)
+ * In the child: %rsp = stack, calls fn(), which does not return.
+ */
+	.globl native_clone
+native_clone:
+	mov	%rcx, %r10
+	mov	$56, %eax
+	syscall
+	test	%rax, %rax
+	jz	1f
+	ret
+1:	xor	%ebp, %ebp
+	call	*%r9
+	ud2
+
+/*
+ * void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask)
+ * The last steps of a host thread: its stack is given away by *dead = 1 and used no more.
+ * sig != 0: kill the process with sig (its action is SIG_DFL, *mask blocks all but it); then
+ * nr(arg).
+ */
+	.globl native_gone
+native_gone:
+	mov	%rsi, %r12
+	mov	%rdx, %r13
+	mov	%rcx, %r14
+	mov	%r8, %r15
+	movl	$1, (%rdi)
+	test	%r14, %r14
+	jz	1f
+	mov	$39, %eax		/* getpid */
+	syscall
+	mov	%rax, %rdi
+	mov	%r14, %rsi
+	mov	$62, %eax		/* kill */
+	syscall
+	mov	$NR_rt_sigprocmask, %eax
+	mov	$SIG_SETMASK, %edi
+	mov	%r15, %rsi
+	xor	%edx, %edx
+	mov	$8, %r10d
+	syscall
+1:	mov	%r12, %rax
+	mov	%r13, %rdi
+	syscall
+	jmp	1b
+
+/*
+ * void native_park(u32 *word): sleep until *word is PARK_WAKE, without touching the stack, so
+ * that the process may be ended, and the stack be given away, at any moment.
+ */
+	.globl native_park
+native_park:
+	mov	%rdi, %r12
+1:	mov	(%r12), %edx
+	cmp	$0x71756972, %edx	/* PARK_WAKE */
+	je	2f
+	mov	$202, %eax		/* futex(word, FUTEX_WAIT, value, NULL) */
+	mov	%r12, %rdi
+	xor	%esi, %esi
+	xor	%r10d, %r10d
+	syscall
+	jmp	1b
+2:	ret
+
+/* long native_on_stack(long (*fn)(void *), void *arg, void *stack_top) */
+	.globl native_on_stack
+native_on_stack:
+	push	%rbp
+	mov	%rsp, %rbp
+	mov	%rdi, %rax
+	mov	%rsi, %rdi
+	mov	%rdx, %rsp
+	call	*%rax
+	mov	%rbp, %rsp
+	pop	%rbp
+	ret
+
+	.section .rodata
+	.balign 8
+all_signals:
+	/* All but SIGILL 4, SIGTRAP 5, SIGBUS 7, SIGFPE 8, SIGSEGV 11: a fault in the kernel must show. */
+	.quad	~((1 << 3) | (1 << 4) | (1 << 6) | (1 << 7) | (1 << 10))
+	.section .note.GNU-stack,"",@progbits
