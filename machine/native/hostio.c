@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hostio.c - bulk data between guest memory and the host: read, write and their kin.
+ *
+ * Up to BOUNCE_MAX bytes go through a buffer of the kernel. More is pinned, and the host is given
+ * its frames by their addresses in the direct map, PIN_MAX_PAGES at a time:
+ *
+ *   guest's iovec   [....a....][..b..]        virtual, frames anywhere
+ *   host's iovec    [..][.....][..][..]       one element for each run of frames
+ *
+ * A transfer ends early where the host's would: at a short count, or where guest memory ends.
+ */
+#include <quire/mm.h>
+
+#include "hostmem.h"
+
+#define BOUNCE_MAX PAGE_SIZE
+
+#define RWF_NOWAIT 0x8
+#define SPLICE_F_NONBLOCK 2
+
+/* ---- Positions in guest memory ----------------------------------------------------------- */
+
+static void uiter_skip_empty(struct uiter *it)
+{
+	while (it->nr && it->off == it->iov->len) {
+		it->iov++;
+		it->nr--;
+		it->off = 0;
+	}
+}
+
+void uiter_init(struct uiter *it, const struct host_iovec *iov, unsigned int nr)
+{
+	it->iov = iov;
+	it->nr = nr;
+	it->off = 0;
+	it->left = 0;
+	for (unsigned int i = 0; i < nr; i++)
+		it->left += iov[i].len;
+	uiter_skip_empty(it);
+}
+
+void uiter_advance(struct uiter *it, size_t n)
+{
+	while (n && it->nr) {
+		size_t piece = min(n, it->iov->len - it->off);
+
+		it->off += piece;
+		it->left -= piece;
+		n -= piece;
+		uiter_skip_empty(it);
+	}
+}
+
+size_t uiter_to_user(struct uiter *it, struct mm_struct *mm, const void *src, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n && it->nr) {
+		size_t piece = min(n - done, it->iov->len - it->off);
+		size_t bad = copy_to_mm(mm, it->iov->base + it->off, (const u8 *)src + done, piece);
+
+		uiter_advance(it, piece - bad);
+		done += piece - bad;
+		if (bad)
+			break;
+	}
+	return done;
+}
+
+size_t uiter_from_user(struct uiter *it, struct mm_struct *mm, void *dst, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n && it->nr) {
+		size_t piece = min(n - done, it->iov->len - it->off);
+		size_t bad = copy_from_mm(mm, (u8 *)dst + done, it->iov->base + it->off, piece);
+
+		uiter_advance(it, piece - bad);
+		done += piece - bad;
+		if (bad)
+			break;
+	}
+	return done;
+}
+
+/* Enters n bytes from addr on, which lie in the pinned pages[from ...]. */
+static void pin_add_runs(struct pinned *pin, unsigned int from, unsigned long addr, size_t n)
+{
+	unsigned long offset = addr & (PAGE_SIZE - 1);
+
+	for (unsigned int i = from; n; i++) {
+		unsigned long base = (unsigned long)page_address(pin->pages[i]) + offset;
+		size_t piece = min(n, PAGE_SIZE - offset);
+		struct host_iovec *last = pin->nr_iov ? &pin->iov[pin->nr_iov - 1] : NULL;
+
+		if (last && last->base + last->len == base) {
+			last->len += piece;
+		} else {
+			pin->iov[pin->nr_iov].base = base;
+			pin->iov[pin->nr_iov++].len = piece;
+		}
+		pin->bytes += piece;
+		n -= piece;
+		offset = 0;
+	}
+}
+
+long uiter_pin(const struct uiter *start, struct mm_struct *mm, bool write, struct pinned *pin)
+{
+	struct uiter it = *start;
+
+	pin->nr_pages = pin->nr_iov = 0;
+	pin->bytes = 0;
+	while (it.nr && pin->nr_pages < PIN_MAX_PAGES) {
+		unsigned long addr = it.iov->base + it.off;
+		unsigned long offset = addr & (PAGE_SIZE - 1);
+		size_t want = it.iov->len - it.off;
+		unsigned long nr = min((offset + want + PAGE_SIZE - 1) >> PAGE_SHIFT,
+				       PIN_MAX_PAGES - (unsigned long)pin->nr_pages);
+		long got;
+
+		if (addr + want < addr || addr + want > TASK_SIZE_MAX)
+			got = -EFAULT;
+		else
+			got = pin_user_pages(mm, addr & PAGE_MASK, nr, write,
+					     pin->pages + pin->nr_pages);
+		if (got <= 0)
+			return pin->bytes ? 0 : got ? got : -EFAULT;
+		want = min(want, ((size_t)got << PAGE_SHIFT) - offset);
+		pin_add_runs(pin, pin->nr_pages, addr, want);
+		pin->nr_pages += (unsigned int)got;
+		if ((unsigned long)got < nr)
+			break;
+		uiter_advance(&it, want);
+	}
+	return 0;
+}
+
+void uiter_unpin(struct pinned *pin, bool dirty)
+{
+	unpin_user_pages(pin->pages, pin->nr_pages, dirty);
+}
+
+long hc_import_iovec(struct native_task *t, struct hc_mem *mem, unsigned long uiov,
+		     unsigned long nr, struct host_iovec **iovp)
+{
+	size_t room = HC_MAX_RW;
+	struct host_iovec *iov;
+
+	if (nr > HC_IOV_MAX)
+		return -EINVAL;
+	iov = hc_alloc(mem, nr * sizeof(*iov));
+	if (!iov)
+		return -ENOMEM;
+	if (copy_from_mm(t->task.mm, iov, uiov, nr * sizeof(*iov)))
+		return -EFAULT;
+	for (unsigned long i = 0; i < nr; i++) {
+		if ((ssize_t)iov[i].len < 0)
+			return -EINVAL;
+		iov[i].len = min(iov[i].len, room);
+		room -= iov[i].len;
+	}
+	*iovp = iov;
+	return (long)nr;
+}
+
+/* ---- The transfer ------------------------------------------------------------------------ */
+
+long hostio_issue(struct hostio *io, const struct host_iovec *iov, unsigned int nr, size_t bytes)
+{
+	long fd = hc_fd((unsigned long)io->fd);
+	bool one = nr == 1 && !io->flags;
+	long call, a = (long)iov, b = nr, pos = io->has_pos ? io->pos : -1;
+
+	(void)bytes;
+	if (io->flags)
+		call = io->write ? __NR_pwritev2 : __NR_preadv2;
+	else if (io->has_pos)
+		call = io->write ? (one ? __NR_pwrite64 : __NR_pwritev) :
+				   (one ? __NR_pread64 : __NR_preadv);
+	else
+		call = io->write ? (one ? __NR_write : __NR_writev) :
+				   (one ? __NR_read : __NR_readv);
+	if (one) {
+		a = (long)iov->base;
+		b = (long)iov->len;
+	}
+	if (io->direct)
+		return host_syscall6(call, fd, a, b, pos, 0, io->flags);
+	return host_call(call, fd, a, b, pos, 0, io->flags);
+}
+
+static long issue(struct hostio *io, const struct host_iovec *iov, unsigned int nr, size_t bytes)
+{
+	return io->issue ? io->issue(io, iov, nr, bytes) : hostio_issue(io, iov, nr, bytes);
+}
+
+/* What the host says when the very first byte is not there: EBADF, EFAULT, 0 at the end of file. */
+static long issue_bad(struct hostio *io, size_t len)
+{
+	struct host_iovec bad = { HC_BAD_PTR, len };
+
+	return hostio_issue(io, &bad, 1, len);
+}
+
+static long rw_bounce(struct hostio *io, struct uiter *it)
+{
+	struct mm_struct *mm = io->t->task.mm;
+	size_t len = it->left;
+	struct host_iovec iov = { .len = len };
+	struct hc_mem mem;
+	long ret;
+
+	hc_mem_init(&mem);
+	iov.base = (unsigned long)hc_alloc(&mem, len);
+	if (!iov.base)
+		return -ENOMEM;
+	if (io->write) {
+		iov.len = uiter_from_user(it, mm, (void *)iov.base, len);
+		ret = len && !iov.len ? issue_bad(io, len) : issue(io, &iov, 1, iov.len);
+	} else {
+		ret = issue(io, &iov, 1, len);
+		if (ret > 0) {
+			size_t done = uiter_to_user(it, mm, (void *)iov.base, (size_t)ret);
+
+			ret = done ? (long)done : -EFAULT;
+		}
+	}
+	hc_mem_free(&mem);
+	return ret;
+}
+
+/* Whether a read that came back full may go on: it cannot come to wait for more. */
+static bool read_may_continue(struct hostio *io)
+{
+	struct host_stat st;
+
+	if (host_syscall(__NR_fstat, hc_fd((unsigned long)io->fd), &st))
+		return false;
+	return HOST_S_ISREG(st.st_mode) || (st.st_mode & HOST_S_IFMT) == 0060000u ||
+	       (HOST_S_ISCHR(st.st_mode) && st.st_rdev >> 8 == 1);
+}
+
+static long rw_pinned(struct hostio *io, struct uiter *it)
+{
+	struct pinned *pin = kmalloc(sizeof(*pin), GFP_KERNEL);
+	struct mm_struct *mm = io->t->task.mm;
+	long done = 0, ret;
+
+	if (!pin)
+		return -ENOMEM;
+	do {
+		ret = uiter_pin(it, mm, !io->write, pin);
+		if (ret) {
+			if (!done && ret == -EFAULT)
+				ret = issue_bad(io, it->left);
+			break;
+		}
+		ret = issue(io, pin->iov, pin->nr_iov, pin->bytes);
+		uiter_unpin(pin, !io->write && ret > 0);
+		if (ret <= 0)
+			break;
+		done += ret;
+		io->pos += ret;
+		uiter_advance(it, (size_t)ret);
+	} while ((size_t)ret == pin->bytes && it->left && (io->write || read_may_continue(io)));
+	kfree(pin);
+	return done ? done : ret;
+}
+
+long hostio_rw(struct hostio *io, const struct host_iovec *iov, unsigned int nr)
+{
+	struct uiter it;
+
+	uiter_init(&it, iov, nr);
+	return it.left <= BOUNCE_MAX ? rw_bounce(io, &it) : rw_pinned(io, &it);
+}
+
+/* ---- read ... pwritev2, vmsplice, getrandom ---------------------------------------------- */
+
+/* A pipe's read or write: the pages are copied, not given. */
+static long import_vmsplice(struct hostio *io, unsigned long flags)
+{
+	struct host_stat st;
+	long fl = host_syscall(__NR_fcntl, hc_fd((unsigned long)io->fd), 3 /* F_GETFL */);
+
+	if (fl < 0 || host_syscall(__NR_fstat, io->fd, &st) ||
+	    (st.st_mode & HOST_S_IFMT) != 0010000u)
+		return -EBADF;
+	if (flags & ~0xful)
+		return -EINVAL;
+	io->write = fl & HOST_O_ACCMODE;
+	io->flags = flags & SPLICE_F_NONBLOCK ? RWF_NOWAIT : 0;
+	return 0;
+}
+
+long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,
+		   const unsigned long *args, struct hostio *io, struct host_iovec **iovp)
+{
+	struct host_iovec bad = { HC_BAD_PTR, (size_t)-1 };
+	long n, verdict;
+
+	*io = (struct hostio){ .t = t, .fd = (int)args[0], .pos = (loff_t)args[3] };
+	io->write = nr == __NR_write || nr == __NR_pwrite64 || nr == __NR_writev ||
+		    nr == __NR_pwritev || nr == __NR_pwritev2;
+	io->has_pos = nr == __NR_pread64 || nr == __NR_pwrite64 || nr == __NR_preadv ||
+		      nr == __NR_pwritev;
+	if (nr == __NR_preadv2 || nr == __NR_pwritev2) {
+		io->flags = (int)args[5];
+		io->has_pos = io->pos != -1;
+	}
+	if (nr == __NR_vmsplice) {
+		n = import_vmsplice(io, args[3]);
+		if (n)
+			return n;
+	}
+	if (nr == __NR_read || nr == __NR_write || nr == __NR_pread64 || nr == __NR_pwrite64) {
+		*iovp = hc_alloc(mem, sizeof(**iovp));
+		if (!*iovp)
+			return -ENOMEM;
+		(*iovp)->base = args[1];
+		(*iovp)->len = min(args[2], HC_MAX_RW);
+		return 1;
+	}
+	n = hc_import_iovec(t, mem, args[1], args[2], iovp);
+	if (n < 0 && n != -ENOMEM && nr != __NR_vmsplice) {
+		/* Whether the descriptor is good comes first. */
+		verdict = hostio_issue(io, &bad, 1, 0);
+		if (verdict == -EBADF)
+			n = -EBADF;
+	}
+	return n;
+}
+
+long hostcall_rw(struct native_task *t, unsigned long nr, const unsigned long *args)
+{
+	struct host_iovec *iov;
+	struct hostio io;
+	struct hc_mem mem;
+	long ret;
+
+	hc_mem_init(&mem);
+	ret = hostio_import(t, &mem, nr, args, &io, &iov);
+	if (ret >= 0)
+		ret = hostio_rw(&io, iov, (unsigned int)ret);
+	hc_mem_free(&mem);
+	return ret;
+}
+
+long hostcall_getrandom(struct native_task *t, unsigned long nr, const unsigned long *args)
+{
+	size_t len = min(args[1], 0x7fffffful * 16), done = 0;
+	struct hc_mem mem;
+	u8 *buf;
+	long ret;
+
+	hc_mem_init(&mem);
+	buf = hc_alloc(&mem, min(len, PAGE_SIZE));
+	if (!buf)
+		return -ENOMEM;
+	do {
+		size_t piece = min(len - done, PAGE_SIZE);
+
+		ret = args[2] ? hc_call((long)nr, buf, piece, args[2]) :
+				host_syscall(nr, buf, piece, 0);
+		if (ret <= 0)
+			break;
+		piece = (size_t)ret - copy_to_mm(t->task.mm, args[0] + done, buf, (size_t)ret);
+		done += piece;
+		if (piece < (size_t)ret) {
+			ret = -EFAULT;
+			break;
+		}
+	} while (done < len);
+	hc_mem_free(&mem);
+	return done ? (long)done : ret;
+}
