@@ -63,6 +63,7 @@ struct task_struct {
 	char comm[TASK_COMM_LEN];
 	unsigned long clear_child_tid; /* user address or 0 */
 	unsigned long robust_list;     /* user address of struct robust_list_head or 0 */
+	bool futex_dead;	       /* owns no PI futex any more, under tasklist_lock */
 	u64 blocked;		       /* the guest's signal mask, bit n-1: signal n */
 	unsigned long sas_sp;	       /* alternate signal stack, guest's */
 	size_t sas_size;
@@ -154,6 +155,10 @@ long do_futex_waitv(struct task_struct *task, unsigned long waiters, unsigned in
 		    unsigned int flags, unsigned long timeout, int clockid);
 /* At thread exit: robust list walk, clear_child_tid and its wake. mm still there. */
 void futex_exit_task(struct task_struct *task);
+/* The same when a thread leaves its old image by exec: it lives on and may use futexes again. */
+void futex_exec_task(struct task_struct *task);
+/* A thread vanished without exiting: take it out of all queues. Its kernel stack still exists. */
+void futex_forget_task(struct task_struct *task);
 void futex_init(void);
 
 /* ---- linux/syscall.c: the calls that Quire answers itself ---------------------------------- */
