@@ -66,6 +66,12 @@
 #define GFP_DMA __GFP_DMA
 #define GFP_DMA32 __GFP_DMA32
 
+/* The order of the smallest block that holds `size` bytes; size is not 0. */
+static inline unsigned int get_order(unsigned long size)
+{
+	return (unsigned int)fls64((size - 1) >> PAGE_SHIFT);
+}
+
 /* 2^order frames with one reference on the first; with __GFP_COMP a folio. NULL: no memory. */
 struct page *alloc_pages(gfp_t gfp, unsigned int order);
 static inline struct page *alloc_page(gfp_t gfp)

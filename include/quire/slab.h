@@ -34,7 +34,12 @@ unsigned int kmem_cache_size(struct kmem_cache *s);
 
 #define KMALLOC_MAX_CACHE_SIZE 8192UL
 
-void *kmalloc(size_t size, gfp_t gfp);	/* NULL: no memory, or larger than 4 MiB */
+/* What kmalloc(0) returns: not to be read, and kfree() takes it. */
+#define ZERO_SIZE_PTR ((void *)16)
+#define ZERO_OR_NULL_PTR(p) ((unsigned long)(p) <= (unsigned long)ZERO_SIZE_PTR)
+
+/* NULL: no memory, or larger than 4 MiB. A size that is a power of two is aligned to itself. */
+void *kmalloc(size_t size, gfp_t gfp);
 static inline void *kzalloc(size_t size, gfp_t gfp)
 {
 	return kmalloc(size, gfp | __GFP_ZERO);
@@ -46,8 +51,16 @@ size_t ksize(const void *p);
 char *kstrdup(const char *s, gfp_t gfp);
 
 void kmem_cache_init(void); /* boot, called by mm_init() */
-/* All empty slabs of all caches back to the page allocator; returns objects still allocated. */
+/*
+ * All empty slabs of all caches back to the page allocator; returns objects still allocated. Only
+ * when no other CPU is in the allocator.
+ */
 unsigned long kmem_cache_shrink_all(void);
+/*
+ * After kmem_cache_shrink_all(): the i-th cache that has objects left; false when there are no
+ * more. Large blocks of kmalloc() go by the name "kmalloc-large".
+ */
+bool kmem_cache_leftover(unsigned int i, const char **name, unsigned long *objects);
 
 /* One line of /proc/slabinfo; iterate i from 0 until false. */
 struct slabinfo {

@@ -12,7 +12,6 @@
 #define CLOCK_MONOTONIC 1
 
 struct kernel_shared kernel_shared;
-unsigned long page_offset_base;
 
 int machine_memory_map(struct e820_entry *map, int max)
 {
