@@ -30,11 +30,13 @@ static void on_child(int sig, siginfo_t *si, void *uc)
 		chld++;
 }
 
+static volatile bool enough;
+
 static void *hammer(void *arg)
 {
 	pthread_t target = *(pthread_t *)arg;
 
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 2000 || !enough; i++) {
 		pthread_kill(target, SIGUSR1);
 		if (i % 16 == 0)
 			sched_yield();
@@ -103,6 +105,7 @@ int main(void)
 		for (int i = 0; i < 64; i++)
 			handler_page[i * PAGE] = 1;
 	}
+	enough = true;
 	pthread_join(t, NULL);
 	CHECK(usr >= 50, "another thread's signals");
 	/* Only the thread that does not block it gets a signal to the process. */
