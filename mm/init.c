@@ -6,13 +6,13 @@
  */
 #include <quire/errno.h>
 #include <quire/memblock.h>
+#include <quire/mm.h>
 #include <quire/pagemap.h>
 #include <quire/slab.h>
 #include <quire/string.h>
 #include <quire/vmstat.h>
 
 #include "page_alloc.h"
-#include "vma.h"
 
 unsigned long page_offset_base;
 unsigned long zero_pfn;
@@ -43,7 +43,7 @@ int mm_init(void)
 	err = zero_folio_init();
 	if (err)
 		return err;
-	vma_init();
+	proc_caches_init();
 	inode_init();
 	pagecache_init();
 	return 0;

@@ -89,6 +89,7 @@ _Static_assert(sizeof(struct page) == 64, "struct page must stay one cache line"
 #define VM_DONTDUMP 0x04000000UL
 #define VM_HUGEPAGE 0x20000000UL
 #define VM_NOHUGEPAGE 0x40000000UL
+#define VM_MERGEABLE 0x80000000UL
 #define VM_STACK VM_GROWSDOWN
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 
@@ -109,6 +110,12 @@ struct vm_area_struct {
 	struct file *vm_file; /* NULL: private anonymous */
 	const struct vm_operations_struct *vm_ops;
 	void *vm_private_data;
+	/*
+	 * Names the origin of the private pages; 0: there was none yet. VMAs of different origins
+	 * do not merge. forked: the pages may be a parent's, too. Set by anon_vma_prepare().
+	 */
+	unsigned long anon_vma;
+	bool anon_vma_forked;
 	struct interval_tree_node shared; /* in mapping->i_mmap, [pgoff, last pgoff] */
 	/* Adaptive fault order: where the next fault lands if the program walks upward. */
 	unsigned long vm_fault_next;

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mincore.c - which pages are resident: mapped, or for files in the page cache.
+ */
+#include <quire/err.h>
+#include <quire/kernel.h>
+#include <quire/mm.h>
+#include <quire/pagemap.h>
+
+#include "vma.h"
+
+/* mmap_lock is held for reading, and let go after so many pages. */
+#define MINCORE_BATCH 512UL
+
+static bool mincore_mapped(struct mm_struct *mm, unsigned long addr)
+{
+	pte_t *ptep;
+	bool present;
+
+	spin_lock(&mm->page_table_lock);
+	ptep = pte_lookup(mm, addr);
+	present = ptep && pte_present(ptep_get(ptep));
+	spin_unlock(&mm->page_table_lock);
+	return present;
+}
+
+/* mapping->lock held. */
+static bool mincore_cached(struct address_space *mapping, pgoff_t index)
+{
+	struct page *page = find_get_page(mapping, index);
+	bool cached;
+
+	if (!page)
+		return false;
+	cached = PageUptodate(page) || PageSwapBacked(page);
+	put_page(page);
+	return cached;
+}
+
+static void mincore_vma(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+			unsigned char *vec)
+{
+	struct address_space *mapping = vma->vm_file ? &vma->vm_file->f_inode->i_data : NULL;
+
+	if (mapping)
+		mutex_lock(&mapping->lock);
+	for (; start < end; start += PAGE_SIZE)
+		*vec++ = mincore_mapped(vma->vm_mm, start) ||
+			 (mapping && mincore_cached(mapping, linear_page_index(vma, start)));
+	if (mapping)
+		mutex_unlock(&mapping->lock);
+}
+
+int do_mincore(struct mm_struct *mm, unsigned long start, size_t len, unsigned char *vec)
+{
+	unsigned long end;
+
+	if (!PAGE_ALIGNED(start))
+		return -EINVAL;
+	if (start > mm->task_size || len > mm->task_size - start)
+		return -ENOMEM;
+	end = start + PAGE_ALIGN(len);
+	while (start < end) {
+		struct vm_area_struct *vma;
+		unsigned long stop;
+
+		down_read(&mm->mmap_lock);
+		vma = vma_lookup(mm, start);
+		if (!vma) {
+			up_read(&mm->mmap_lock);
+			return -ENOMEM;
+		}
+		stop = min3(end, vma->vm_end, start + (MINCORE_BATCH << PAGE_SHIFT));
+		mincore_vma(vma, start, stop, vec);
+		up_read(&mm->mmap_lock);
+		vec += (stop - start) >> PAGE_SHIFT;
+		start = stop;
+	}
+	return 0;
+}
