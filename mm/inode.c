@@ -29,7 +29,7 @@ static struct kmem_cache *filp_cachep;
 
 static spinlock_t inode_lock = SPINLOCK_INIT;
 static struct list_head inode_hashtable[1 << INODE_HASH_SHIFT];
-static LIST_HEAD(inode_list);
+static struct list_head inode_list;
 static unsigned long nr_unused;
 
 void inode_init(void)
@@ -40,6 +40,8 @@ void inode_init(void)
 	filp_cachep = kmem_cache_create("filp", sizeof(struct file), 0, SLAB_PANIC, NULL);
 	for (i = 0; i < ARRAY_SIZE(inode_hashtable); i++)
 		INIT_LIST_HEAD(&inode_hashtable[i]);
+	INIT_LIST_HEAD(&inode_list);
+	nr_unused = 0;
 }
 
 struct inode *inode_alloc(enum inode_kind kind)
