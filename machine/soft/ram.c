@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Physical memory, power-on and power-off.
+ *
+ * RAM is one anonymous mapping of the host that spans all physical addresses; what the memory map
+ * does not call RAM stays inaccessible. The direct map is that mapping.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "soft_internal.h"
+
+#define SOFT_MAX_MAP 256
+
+static struct e820_entry soft_map[SOFT_MAX_MAP];
+static int soft_map_nr;
+static void *soft_ram;
+static u64 soft_ram_span;
+static bool ram_garbage;
+
+void soft_ram_garbage(bool garbage)
+{
+	ram_garbage = garbage;
+}
+
+int machine_memory_map(struct e820_entry *map, int max)
+{
+	for (int i = 0; i < soft_map_nr && i < max; i++)
+		map[i] = soft_map[i];
+	return soft_map_nr;
+}
+
+bool machine_ram_is_zeroed(void)
+{
+	return !ram_garbage;
+}
+
+/* Make the part of one entry that lies within the span accessible. */
+static int power_up_range(const struct e820_entry *entry)
+{
+	u64 start = entry->addr, end;
+
+	if (entry->type != E820_TYPE_RAM || !entry->size || start >= soft_ram_span)
+		return 0;
+	end = entry->size > soft_ram_span - start ? soft_ram_span : start + entry->size;
+	start &= PAGE_MASK;
+	end = PAGE_ALIGN(end);
+	if (mprotect((char *)soft_ram + start, end - start, PROT_READ | PROT_WRITE))
+		return -ENOMEM;
+	if (ram_garbage)
+		memset((char *)soft_ram + start, 0x5a, end - start);
+	return 0;
+}
+
+static int power_up(u64 span_bytes)
+{
+	soft_ram_span = PAGE_ALIGN(span_bytes);
+	soft_ram = mmap(NULL, soft_ram_span, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (soft_ram == MAP_FAILED) {
+		soft_ram = NULL;
+		return -ENOMEM;
+	}
+	page_offset_base = (unsigned long)soft_ram;
+	for (int i = 0; i < soft_map_nr; i++) {
+		int err = power_up_range(&soft_map[i]);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int soft_init_map(const struct e820_entry *map, int nr, u64 span_bytes, unsigned int nr_cpus)
+{
+	int err;
+
+	if (soft_ram)
+		return -EBUSY;
+	if (nr < 0 || nr > SOFT_MAX_MAP || !span_bytes || !nr_cpus || nr_cpus > MACHINE_MAX_CPUS)
+		return -EINVAL;
+	memcpy(soft_map, map, (size_t)nr * sizeof(*map));
+	soft_map_nr = nr;
+	soft_nr_cpus = nr_cpus;
+	soft_cpu_reset();
+	soft_tlb_reset();
+	err = power_up(span_bytes);
+	if (!err)
+		err = mm_init();
+	if (err)
+		soft_exit();
+	return err;
+}
+
+int soft_init(u64 ram_bytes, unsigned int nr_cpus)
+{
+	const struct e820_entry ram = { .addr = 0, .size = ram_bytes, .type = E820_TYPE_RAM };
+
+	return soft_init_map(&ram, 1, ram_bytes, nr_cpus);
+}
+
+void soft_exit(void)
+{
+	if (soft_ram)
+		munmap(soft_ram, soft_ram_span);
+	soft_ram = NULL;
+	soft_blk_reset();
+}

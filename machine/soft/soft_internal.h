@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* soft_internal.h - what the files of the soft machine share. */
+#ifndef SOFT_INTERNAL_H
+#define SOFT_INTERNAL_H
+
+#include "soft.h"
+
+/* A lock for a few instructions, of the machine's own: the core cannot be asked for one. */
+static inline void soft_lock(u32 *lock)
+{
+	unsigned int spins = 0;
+
+	while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
+		machine_relax(spins++);
+}
+
+static inline void soft_unlock(u32 *lock)
+{
+	__atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+}
+
+extern unsigned int soft_nr_cpus;
+
+/* cpu.c */
+void soft_cpu_reset(void);
+
+/* tlb.c: one translation, as the walker found it. */
+struct tlb_entry {
+	u64 asid; /* 0: empty */
+	unsigned long vpn;
+	unsigned long pfn;
+	bool write, exec;
+	bool dirty; /* the walker has set Dirty: stores need not walk again */
+};
+
+enum soft_access { SOFT_LOAD, SOFT_STORE, SOFT_EXEC };
+
+void soft_tlb_reset(void);
+u64 soft_asid(const struct mm_struct *mm);
+/*
+ * If this CPU's TLB allows the access: copy between buf and the page, and true. The copy is over
+ * before any flush returns.
+ */
+bool soft_tlb_access(u64 asid, unsigned long addr, enum soft_access kind, void *buf, size_t len);
+void soft_tlb_insert(const struct tlb_entry *entry);
+void soft_tlb_count_fault(void);
+
+/* block.c */
+void soft_blk_reset(void);
+
+#endif
