@@ -430,7 +430,6 @@ static const hostcall_fn hostcall_special[NR_HOSTCALL_SPECIALS] = {
 	[HCS_EPOLL] = hostcall_epoll,
 	[HCS_FDPAIR] = hostcall_fdpair,
 	[HCS_CLOSE_RANGE] = hostcall_close_range,
-	[HCS_RLIMIT] = hostcall_rlimit,
 	[HCS_SOCKOPT] = hostcall_sockopt,
 	[HCS_SEMCTL] = hostcall_semctl,
 	[HCS_SYSV_MSG] = hostcall_sysv_msg,

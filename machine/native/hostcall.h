@@ -36,7 +36,6 @@ enum hostcall_special {
 	HCS_EPOLL,	/* epoll_wait, epoll_pwait, epoll_pwait2 */
 	HCS_FDPAIR,	/* pipe, pipe2, socketpair */
 	HCS_CLOSE_RANGE,
-	HCS_RLIMIT,	/* getrlimit, setrlimit, prlimit64 */
 	HCS_SOCKOPT,	/* getsockopt, setsockopt */
 	HCS_SEMCTL,
 	HCS_SYSV_MSG,	/* msgsnd, msgrcv, msgctl */

@@ -41,6 +41,7 @@
 #define RUSAGE 144
 #define SIGINFO 128
 #define SIGEVENT 64
+#define RLIMIT 16
 
 #define CALL(call, fl, ...)                                                                       \
 	[__NR_##call] = { .name = #call, .class = HC_PLAIN, .flags = (fl), .arg = { __VA_ARGS__ } }
@@ -147,7 +148,7 @@ const struct hostcall_desc hostcall_table[NR_HOSTCALLS] = {
 	CALL(lchown, BLK, STR, V, V),
 	CALL(umask, 0, V),
 	CALL(gettimeofday, 0, OUT(TS), OUT(8)),
-	SPEC(getrlimit, RLIMIT),
+	CALL(getrlimit, 0, V, OUT(RLIMIT)),
 	CALL(getrusage, 0, V, OUT(RUSAGE)),
 	CALL(sysinfo, 0, OUT(112)),
 	CALL(times, 0, OUT(32)),
@@ -210,7 +211,7 @@ const struct hostcall_desc hostcall_table[NR_HOSTCALLS] = {
 	CORE(prctl),
 	CORE(arch_prctl),
 	CALL(adjtimex, 0, INOUT(208)),
-	SPEC(setrlimit, RLIMIT),
+	CALL(setrlimit, 0, V, IN(RLIMIT)),
 	CALL(chroot, 0, STR),
 	CALL(sync, BLK, HA_NONE),
 	CALL(acct, BLK, STR),
@@ -352,7 +353,7 @@ const struct hostcall_desc hostcall_table[NR_HOSTCALLS] = {
 	SPEC(recvmmsg, MSG),
 	CALL(fanotify_init, 0, V, V),
 	CALL(fanotify_mark, BLK, FD, V, V, FD, STR),
-	SPEC(prlimit64, RLIMIT),
+	CALL(prlimit64, 0, V, V, IN(RLIMIT), OUT(RLIMIT)),
 	SPEC(name_to_handle_at, NAME_TO_HANDLE),
 	CALL(open_by_handle_at, BLK, FD, INMAY(136), V),
 	CALL(clock_adjtime, 0, V, INOUT(208)),

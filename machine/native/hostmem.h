@@ -52,7 +52,7 @@ void hc_temp_mask_end(struct native_task *t);
 /* A guest's descriptor number as the host is to see it. */
 static inline long hc_fd(unsigned long fd)
 {
-	return (int)fd >= native_fd_floor ? -1 : (int)fd;
+	return native_fd_reserved(fd) ? -1 : (int)fd;
 }
 
 static inline bool hc_is_error(long ret)
@@ -134,7 +134,6 @@ long hostcall_poll(struct native_task *t, unsigned long nr, const unsigned long 
 long hostcall_epoll(struct native_task *t, unsigned long nr, const unsigned long *args);
 long hostcall_fdpair(struct native_task *t, unsigned long nr, const unsigned long *args);
 long hostcall_close_range(struct native_task *t, unsigned long nr, const unsigned long *args);
-long hostcall_rlimit(struct native_task *t, unsigned long nr, const unsigned long *args);
 long hostcall_semctl(struct native_task *t, unsigned long nr, const unsigned long *args);
 long hostcall_sysv_msg(struct native_task *t, unsigned long nr, const unsigned long *args);
 long hostcall_mq_notify(struct native_task *t, unsigned long nr, const unsigned long *args);
