@@ -98,6 +98,8 @@ static int unmap_and_reload(struct vma_remap *r, unsigned long start, unsigned l
 	int err = do_munmap_locked(r->mm, start, len);
 
 	r->vma = vma_lookup(r->mm, r->addr);
+	if (!err && !r->vma) /* of old length 0, it lay in what was unmapped */
+		err = -EFAULT;
 	return err;
 }
 
