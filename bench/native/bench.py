@@ -151,10 +151,10 @@ def run(figure, opts, directory):
             if n:                               # the first round warms the caches
                 samples[side].append(value)
     host, quire = (statistics.median(samples[s]) for s in ('host', 'quire'))
-    ratios = [q / h for h, q in zip(samples['host'], samples['quire'])]
+    ratios = [q / (h or 1e-9) for h, q in zip(samples['host'], samples['quire'])]
     return {'name': figure.name, 'unit': figure.unit, 'host': host, 'quire': quire,
-            'ratio': quire / host, 'ratio_min': min(ratios), 'ratio_max': max(ratios),
-            'bar': figure.bar, 'passed': None if figure.bar is None else quire / host <= figure.bar}
+            'ratio': quire / (host or 1e-9), 'ratio_min': min(ratios), 'ratio_max': max(ratios),
+            'bar': figure.bar, 'passed': None if figure.bar is None else quire <= figure.bar * host}
 
 
 def show(row):

@@ -7,7 +7,7 @@ and exit status are compared; so are the named files it leaves, from outside.
 """
 
 # What a shell prints about a job: 'line 3: 4242 Killed'.
-JOB_LINE = ((rb'(line \d+: +)\d+', rb'\1PID'),)
+JOB_LINE = ((rb'(line \d+:) +\d+', rb'\1 PID'),)
 
 
 class Case:
@@ -34,7 +34,7 @@ def guest(name, *args, program=None, **kw):
     return Case(name, None, argv=['$G/' + (program or name), *args], **kw)
 
 
-PIDS = ((rb'\b\d{2,7}\b', b'PID'),)
+PIDS = ((rb' *\b\d{2,7}\b', b' PID'),)
 PY = '/usr/bin/python3'
 
 CASES = [

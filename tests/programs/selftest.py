@@ -18,9 +18,9 @@ FAULTS = {
 
 
 def run(fault, *words):
-    p = subprocess.run([sys.executable, os.path.join(HERE, 'run.py'), STAND_IN, *words],
-                       env=dict(os.environ, FAULT=fault), stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT, text=True)
+    p = subprocess.run([sys.executable, os.path.join(HERE, 'run.py'), STAND_IN, *words,
+                        '--option=--fault=' + fault],
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return p.returncode, p.stdout
 
 

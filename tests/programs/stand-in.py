@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Stands for quire in tests of the tests: takes its options and runs the program on the host.
 
-FAULT in the environment plants a fault: status, output, stderr, hang, leak, report, leave.
+--fault=WHAT plants a fault: status, output, stderr, hang, leak, report, leave.
 """
 import json
 import os
@@ -24,7 +24,7 @@ def main():
         if a == '--':
             break
         opts[a] = args.pop(0) if a in VALUED else True
-    fault = os.environ.get('FAULT', '')
+    fault = next((a[8:] for a in opts if a.startswith('--fault=')), '')
     if fault == 'hang':
         subprocess.Popen(['sleep', '1000'], start_new_session=True)
         signal.pause()
