@@ -201,5 +201,10 @@ enum proc_kind proc_lookup(const char *path, struct task_struct *self, pid_t *pi
 int proc_generate(enum proc_kind kind, pid_t pid, const char *host, size_t host_len, char **text,
 		  size_t *len);
 void proc_free(char *text, size_t len);
+/*
+ * /proc/<pid>/pagemap from byte pos (a multiple of 8) on: at most n entries, how many there were;
+ * 0 behind the end of user space. -ESRCH.
+ */
+ssize_t proc_pagemap_read(pid_t pid, u64 pos, u64 *entries, size_t n);
 
 #endif

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The texts under /proc that are about the machine as a whole.
+ *
+ * Memory is ours; CPU times and processors are the host's, as far as the machine has that many.
+ * Numbers are read without a common lock and may be a moment apart, as on Linux.
+ */
+#include "proc.h"
+
+#include <quire/slab.h>
+#include <quire/string.h>
+#include <quire/vmstat.h>
+
+#define NR_CPU_TIMES 10
+
+static unsigned long pages_to_kb(unsigned long pages)
+{
+	return pages << (PAGE_SHIFT - 10);
+}
+
+static bool populated_zone(const struct zone *zone)
+{
+	return zone->present_pages;
+}
+
+#define for_each_populated_zone(zone)                                                              \
+	for ((zone) = contig_page_data.node_zones;                                                 \
+	     (zone) < contig_page_data.node_zones + MAX_NR_ZONES; (zone)++)                        \
+		if (populated_zone(zone))
+
+/* ---- meminfo ---------------------------------------------------------------------------------- */
+
+/* What could be had without swapping: free above the reserve, and page cache that is clean. */
+static unsigned long available_pages(unsigned long cache)
+{
+	unsigned long available = nr_free_pages(), reserve = 0;
+	const struct zone *zone;
+
+	for_each_populated_zone(zone)
+		reserve += zone->watermark[WMARK_HIGH];
+	available = available > reserve ? available - reserve : 0;
+	cache -= min(cache, node_page_state(NR_FILE_DIRTY));
+	return available + cache;
+}
+
+static void show_zeros(struct seq_file *m, const char *const *labels, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		seq_kb(m, labels[i], 0);
+}
+
+static void meminfo_lists(struct seq_file *m, unsigned long anon, unsigned long cache)
+{
+	seq_kb(m, "Active:         ", 0);
+	seq_kb(m, "Inactive:       ", pages_to_kb(anon + cache));
+	seq_kb(m, "Active(anon):   ", 0);
+	seq_kb(m, "Inactive(anon): ", pages_to_kb(anon));
+	seq_kb(m, "Active(file):   ", 0);
+	seq_kb(m, "Inactive(file): ", pages_to_kb(cache));
+}
+
+void meminfo_show(struct seq_file *m)
+{
+	static const char *const swap[] = {
+		"Unevictable:    ", "Mlocked:        ", "SwapTotal:      ",
+		"SwapFree:       ", "Zswap:          ", "Zswapped:       ",
+	};
+	static const char *const misc[] = {
+		"SecPageTables:  ", "NFS_Unstable:   ", "Bounce:         ", "WritebackTmp:   ",
+	};
+	static const char *const huge[] = {
+		"VmallocUsed:    ", "VmallocChunk:   ", "Percpu:         ", "AnonHugePages:  ",
+		"ShmemHugePages: ", "ShmemPmdMapped: ", "FileHugePages:  ", "FilePmdMapped:  ",
+		"Balloon:        ",
+	};
+	unsigned long shmem = node_page_state(NR_SHMEM), file = node_page_state(NR_FILE_PAGES);
+	unsigned long cache = file - min(file, shmem), slab;
+	unsigned long ram = totalram_pages(), anon = node_page_state(NR_ANON_MAPPED);
+
+	slab = node_page_state(NR_SLAB_UNRECLAIMABLE);
+	seq_kb(m, "MemTotal:       ", pages_to_kb(ram));
+	seq_kb(m, "MemFree:        ", pages_to_kb(nr_free_pages()));
+	seq_kb(m, "MemAvailable:   ", pages_to_kb(available_pages(cache)));
+	seq_kb(m, "Buffers:        ", 0);
+	seq_kb(m, "Cached:         ", pages_to_kb(file));
+	seq_kb(m, "SwapCached:     ", 0);
+	meminfo_lists(m, anon + shmem, cache);
+	show_zeros(m, swap, ARRAY_SIZE(swap));
+	seq_kb(m, "Dirty:          ", pages_to_kb(node_page_state(NR_FILE_DIRTY)));
+	seq_kb(m, "Writeback:      ", pages_to_kb(node_page_state(NR_WRITEBACK)));
+	seq_kb(m, "AnonPages:      ", pages_to_kb(anon));
+	seq_kb(m, "Mapped:         ", pages_to_kb(node_page_state(NR_FILE_MAPPED)));
+	seq_kb(m, "Shmem:          ", pages_to_kb(shmem));
+	seq_kb(m, "KReclaimable:   ", 0);
+	seq_kb(m, "Slab:           ", pages_to_kb(slab));
+	seq_kb(m, "SReclaimable:   ", 0);
+	seq_kb(m, "SUnreclaim:     ", pages_to_kb(slab));
+	seq_kb(m, "KernelStack:    ", node_page_state(NR_KERNEL_STACK_KB));
+	seq_kb(m, "PageTables:     ", pages_to_kb(node_page_state(NR_PAGETABLE)));
+	show_zeros(m, misc, ARRAY_SIZE(misc));
+	seq_kb(m, "CommitLimit:    ", pages_to_kb(ram / 2));
+	seq_kb(m, "Committed_AS:   ", pages_to_kb(max(atomic_long_read(&vm_committed_as), 0L)));
+	seq_kb(m, "VmallocTotal:   ", 34359738367UL);
+	show_zeros(m, huge, ARRAY_SIZE(huge));
+	seq_puts(m, "HugePages_Total:       0\nHugePages_Free:        0\n"
+		    "HugePages_Rsvd:        0\nHugePages_Surp:        0\n");
+	seq_kb(m, "Hugepagesize:   ", PMD_SIZE >> 10);
+	seq_kb(m, "Hugetlb:        ", 0);
+	seq_kb(m, "DirectMap4k:    ", pages_to_kb(ram));
+	seq_kb(m, "DirectMap2M:    ", 0);
+	seq_kb(m, "DirectMap1G:    ", 0);
+}
+
+/* ---- vmstat ----------------------------------------------------------------------------------- */
+
+static void vmstat_line(struct seq_file *m, const char *name, unsigned long value)
+{
+	seq_printf(m, "%s %lu\n", name, value);
+}
+
+static void vmstat_states(struct seq_file *m)
+{
+	static const struct {
+		const char *name;
+		enum node_stat_item item;
+	} states[] = {
+		{ "nr_slab_unreclaimable", NR_SLAB_UNRECLAIMABLE },
+		{ "nr_anon_pages", NR_ANON_MAPPED },
+		{ "nr_mapped", NR_FILE_MAPPED },
+		{ "nr_file_pages", NR_FILE_PAGES },
+		{ "nr_dirty", NR_FILE_DIRTY },
+		{ "nr_writeback", NR_WRITEBACK },
+		{ "nr_shmem", NR_SHMEM },
+		{ "nr_dirtied", NR_DIRTIED },
+		{ "nr_written", NR_WRITTEN },
+		{ "nr_kernel_stack", NR_KERNEL_STACK_KB },
+		{ "nr_page_table_pages", NR_PAGETABLE },
+	};
+	unsigned long shmem = node_page_state(NR_SHMEM), file = node_page_state(NR_FILE_PAGES);
+
+	vmstat_line(m, "nr_free_pages", nr_free_pages());
+	vmstat_line(m, "nr_inactive_anon", node_page_state(NR_ANON_MAPPED) + shmem);
+	vmstat_line(m, "nr_active_anon", 0);
+	vmstat_line(m, "nr_inactive_file", file - min(file, shmem));
+	vmstat_line(m, "nr_active_file", 0);
+	vmstat_line(m, "nr_slab_reclaimable", 0);
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		vmstat_line(m, states[i].name, node_page_state(states[i].item));
+}
+
+void vmstat_show(struct seq_file *m)
+{
+	static const char *const names[NR_VM_EVENT_ITEMS] = {
+		[PGPGIN] = "pgpgin",
+		[PGPGOUT] = "pgpgout",
+		[PGALLOC_DMA] = "pgalloc_dma",
+		[PGALLOC_DMA32] = "pgalloc_dma32",
+		[PGALLOC_NORMAL] = "pgalloc_normal",
+		[PGFREE] = "pgfree",
+		[PGFAULT] = "pgfault",
+		[PGMAJFAULT] = "pgmajfault",
+		[PGREUSE] = "pgreuse",
+		[PGSTEAL_DIRECT] = "pgsteal_direct",
+		[PGSCAN_DIRECT] = "pgscan_direct",
+		[DROP_PAGECACHE] = "drop_pagecache",
+		[OOM_KILL] = "oom_kill",
+	};
+
+	vmstat_states(m);
+	for (int i = 0; i < NR_VM_EVENT_ITEMS; i++) {
+		vmstat_line(m, names[i], all_vm_events(i));
+		/* Its readers expect to find swapping next to paging. */
+		if (i == PGPGOUT) {
+			vmstat_line(m, "pswpin", 0);
+			vmstat_line(m, "pswpout", 0);
+		}
+	}
+}
+
+/* ---- Zones ------------------------------------------------------------------------------------ */
+
+/* Frames that the zone has not grown to are free, and would come as the largest blocks. */
+static unsigned long free_blocks(const struct zone *zone, unsigned int order)
+{
+	unsigned long n = zone->free_area[order].nr_free;
+
+	if (order == MAX_ORDER)
+		return n + (zone->ungrown_pages >> MAX_ORDER);
+	return n + (zone->ungrown_pages >> order & 1);
+}
+
+void buddyinfo_show(struct seq_file *m)
+{
+	struct zone *zone;
+
+	for_each_populated_zone(zone) {
+		unsigned long nr[NR_PAGE_ORDERS], flags;
+
+		spin_lock_irqsave(&zone->lock, flags);
+		for (unsigned int order = 0; order < NR_PAGE_ORDERS; order++)
+			nr[order] = free_blocks(zone, order);
+		spin_unlock_irqrestore(&zone->lock, flags);
+		seq_printf(m, "Node %d, zone %8s ", zone->node, zone->name);
+		for (unsigned int order = 0; order < NR_PAGE_ORDERS; order++)
+			seq_printf(m, "%6lu ", nr[order]);
+		seq_puts(m, "\n");
+	}
+}
+
+static void zone_show(struct seq_file *m, const struct zone *zone)
+{
+	unsigned long free = max(atomic_long_read(&zone->nr_free), 0L);
+
+	seq_printf(m, "Node %d, zone %8s\n", zone->node, zone->name);
+	seq_printf(m, "  pages free     %lu\n        boost    0\n", free);
+	seq_printf(m, "        min      %lu\n        low      %lu\n        high     %lu\n",
+		   zone->watermark[WMARK_MIN], zone->watermark[WMARK_LOW],
+		   zone->watermark[WMARK_HIGH]);
+	seq_printf(m, "        spanned  %lu\n        present  %lu\n        managed  %lu\n",
+		   zone->spanned_pages, zone->present_pages,
+		   (unsigned long)atomic_long_read(&zone->managed_pages));
+	seq_printf(m, "        cma      0\n        protection: (%lu", zone->lowmem_reserve[0]);
+	for (int i = 1; i < MAX_NR_ZONES; i++)
+		seq_printf(m, ", %lu", zone->lowmem_reserve[i]);
+	seq_printf(m, ")\n      nr_free_pages %lu\n  pagesets\n", free);
+	for (unsigned int cpu = 0; cpu < machine_nr_cpus(); cpu++) {
+		const struct per_cpu_pages *pcp = &zone->pcp[cpu];
+
+		seq_printf(m,
+			   "    cpu: %u\n              count:    %d\n              high:     %d\n"
+			   "              batch:    %d\n",
+			   cpu, READ_ONCE(pcp->count), pcp->high, pcp->batch);
+	}
+	seq_printf(m, "  node_unreclaimable:  0\n  start_pfn:           %lu\n",
+		   zone->zone_start_pfn);
+}
+
+void zoneinfo_show(struct seq_file *m)
+{
+	const struct zone *zone;
+
+	for_each_populated_zone(zone)
+		zone_show(m, zone);
+}
+
+void slabinfo_show(struct seq_file *m)
+{
+	struct slabinfo s;
+
+	seq_puts(m, "slabinfo - version: 2.1\n"
+		    "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> "
+		    ": tunables <limit> <batchcount> <sharedfactor> "
+		    ": slabdata <active_slabs> <num_slabs> <sharedavail>\n");
+	for (unsigned int i = 0; get_slabinfo(i, &s); i++) {
+		seq_printf(m, "%-17s %6lu %6lu %6u %4u %4u", s.name, s.active_objs, s.num_objs,
+			   s.object_size, s.objs_per_slab, s.pages_per_slab);
+		seq_printf(m, " : tunables %4u %4u %4u : slabdata %6lu %6lu %6lu\n", 0, 0, 0,
+			   s.active_slabs, s.num_slabs, 0UL);
+	}
+}
+
+/* ---- What is the host's ------------------------------------------------------------------------ */
+
+/* The times on the host's line of the CPU; zeros if it has none. */
+static void host_cpu_times(struct host_text host, unsigned int cpu, u64 *times)
+{
+	struct text_line line;
+	unsigned long number;
+
+	memset(times, 0, NR_CPU_TIMES * sizeof(*times));
+	while (next_line(&host.text, &host.len, &line)) {
+		if (!line_starts(&line, "cpu"))
+			continue;
+		line.line += 3;
+		line.len -= 3;
+		if (!line.len || line.line[0] == ' ' || !take_number(&line, &number) ||
+		    number != cpu)
+			continue;
+		for (int i = 0; i < NR_CPU_TIMES && take_number(&line, &number); i++)
+			times[i] = number;
+		return;
+	}
+}
+
+static void show_cpu_times(struct seq_file *m, const u64 *times)
+{
+	for (int i = 0; i < NR_CPU_TIMES; i++)
+		seq_printf(m, " %lu", (unsigned long)times[i]);
+	seq_puts(m, "\n");
+}
+
+/* As many CPUs as the machine has, those beyond the host's idle since ever; then the rest. */
+void stat_show(struct seq_file *m, struct host_text host)
+{
+	u64 times[NR_CPU_TIMES], sum[NR_CPU_TIMES] = { 0 };
+	const unsigned int cpus = machine_nr_cpus();
+	struct text_line line;
+
+	for (unsigned int cpu = 0; cpu < cpus; cpu++) {
+		host_cpu_times(host, cpu, times);
+		for (int i = 0; i < NR_CPU_TIMES; i++)
+			sum[i] += times[i];
+	}
+	seq_puts(m, "cpu ");
+	show_cpu_times(m, sum);
+	for (unsigned int cpu = 0; cpu < cpus; cpu++) {
+		host_cpu_times(host, cpu, times);
+		seq_printf(m, "cpu%u", cpu);
+		show_cpu_times(m, times);
+	}
+	if (!host.len)
+		seq_puts(m, "intr 0\nctxt 0\nbtime 0\nprocesses 0\nprocs_running 1\n"
+			    "procs_blocked 0\n");
+	while (next_line(&host.text, &host.len, &line)) {
+		if (line_starts(&line, "cpu"))
+			continue;
+		seq_write(m, line.line, line.len);
+		seq_puts(m, "\n");
+	}
+}
+
+/* The description of one processor of the host, under the number that the machine gives it. */
+static void show_processor(struct seq_file *m, struct host_text block, unsigned int cpu)
+{
+	struct text_line line;
+
+	while (next_line(&block.text, &block.len, &line)) {
+		if (line_starts(&line, "processor"))
+			seq_printf(m, "processor\t: %u", cpu);
+		else
+			seq_write(m, line.line, line.len);
+		seq_puts(m, "\n");
+	}
+	seq_puts(m, "\n");
+}
+
+/* Up to the empty line. False at the end. */
+static bool next_block(struct host_text *text, struct host_text *block)
+{
+	struct text_line line;
+
+	block->text = text->text;
+	block->len = 0;
+	while (next_line(&text->text, &text->len, &line) && line.len)
+		block->len = (size_t)(line.line + line.len - block->text);
+	return block->len;
+}
+
+void cpuinfo_show(struct seq_file *m, struct host_text host)
+{
+	struct host_text block, last = { 0 };
+
+	for (unsigned int cpu = 0; cpu < machine_nr_cpus(); cpu++) {
+		if (next_block(&host, &block))
+			last = block;
+		if (last.len)
+			show_processor(m, last, cpu);
+		else
+			seq_printf(m, "processor\t: %u\n\n", cpu);
+	}
+}
+
+/* "0.04 0.06 0.02 2/95 22605": load, running/all threads, the newest pid. */
+void loadavg_show(struct seq_file *m, struct host_text host)
+{
+	size_t spaces = 0, loads = 0, slash;
+	struct task_struct *task;
+	int threads = 0;
+
+	spin_lock(&tasklist_lock);
+	list_for_each_entry(task, &task_list, tasks)
+		threads++;
+	spin_unlock(&tasklist_lock);
+	while (loads < host.len && spaces < 3)
+		spaces += host.text[loads++] == ' ';
+	slash = loads;
+	while (slash < host.len && host.text[slash] != '/')
+		slash++;
+	if (slash == host.len) {
+		seq_printf(m, "0.00 0.00 0.00 1/%d 0\n", threads);
+		return;
+	}
+	seq_write(m, host.text, loads);
+	seq_printf(m, "1/%d", threads);
+	while (slash < host.len && host.text[slash] != ' ')
+		slash++;
+	seq_write(m, host.text + slash, host.len - slash);
+}
