@@ -131,6 +131,7 @@ static void first_guest_failed(struct native_task *t, int error)
 	hmm_del_task(t);
 	signal_put(t->task.signal);
 	native_task_bury(t);
+	__atomic_fetch_sub(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
 	cpu_put(t);
 	native_gone(&t->dead, __NR_exit_group, error == ENOENT ? 127 : 126, 0, NULL);
 }

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* cli.h - the parts of the quire command. A hosted program: libc, pthread, jansson. */
+#ifndef QUIRE_CLI_H
+#define QUIRE_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "../machine/native/shared.h"
+
+enum report_kind { REPORT_NONE, REPORT_TEXT, REPORT_JSON };
+
+/* Exit statuses of the command itself, as env(1) has them. */
+#define EXIT_QUIRE 125	   /* the machine could not be had */
+#define EXIT_CANNOT_RUN 126
+#define EXIT_NOT_FOUND 127
+
+struct options {
+	uint64_t ram;		/* bytes */
+	unsigned int cpus;	/* 1 ... NATIVE_MAX_CPUS */
+	enum report_kind report;
+	const char *output;	/* report goes here; NULL: standard error */
+	const char *trace;	/* NULL: none */
+	bool fill_4k;
+	bool verbose;
+	bool wait;		/* for guests left in the background */
+	const char *force_fallback; /* NULL, or a comma list of: memfd, seccomp (for tests) */
+	char **program;		/* argv of the guest */
+};
+
+#define DEFAULT_RAM (4ull << 30)
+
+/* options.c. Exits with a message on bad ones (125), or after --help and --version (0). */
+void options_parse(struct options *o, int argc, char **argv);
+
+/* launch.c */
+struct machine {
+	const struct options *opt;
+	struct kernel_shared *shared;
+	const struct kernel_entry *entry;
+	const char *ram_kind;	   /* "tmpfs with huge pages" or "memfd" */
+	const char *dispatch_kind; /* "syscall user dispatch" or "seccomp" */
+	pid_t first, keeper;
+	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
+	uint64_t start_tsc, end_tsc;
+	struct machine_snapshot at_end; /* before shutdown() */
+	struct leak_report leak;
+	bool leaked;
+	bool crashed;		   /* the first guest vanished without the kernel's doing */
+	int status;		   /* wait status of the first guest */
+};
+/* Builds the machine, runs the program to its end, shuts down. Exit status for main(). */
+int machine_run(struct machine *m);
+
+/* keeper.c. In the keeper's own process; does not return. sock: where descriptors come in. */
+void keeper_main(struct machine *m, int sock) __attribute__((noreturn));
+
+/* tracefile.c. Drains shared->trace into the file until keeper_stop is set; runs in a keeper thread.
+ * Returns 0 or an errno of writing. */
+int trace_drain(struct kernel_shared *shared, const char *path);
+
+/* report.c: what happened, after shutdown. Returns 0 or -1 with a message printed. */
+int report_write(const struct machine *m);
+
+/* "quire: message" on standard error. */
+void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void die(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * keeper.c - the process that holds a descriptor of every file with pages in the cache, and does
+ * their I/O. It lives as long as the machine and belongs to no guest, so that a guest may close a
+ * file, or die, with pages of it in use.
+ *
+ *   main thread      waits for the end: SIGTERM from the command, or that the command has died
+ *   receiver         descriptors from guests -> table
+ *   workers          slots READY -> RUNNING -> DONE
+ *   trace            drains the ring into the file
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+#define NR_WORKERS 2
+#define PAGE 4096ul
+
+static struct kernel_shared *shared;
+static const char *trace_path;
+static int trace_error;
+
+/* dev -> descriptor. A request may overtake its descriptor: it waits for it. */
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t table_grown = PTHREAD_COND_INITIALIZER;
+static struct file_entry {
+	int fd; /* -1: none */
+	bool writable;
+} *table;
+static size_t table_size;
+
+static long futex(uint32_t *word, int op, uint32_t val)
+{
+	return syscall(SYS_futex, word, op, val, NULL, NULL, 0);
+}
+
+/* ---- Descriptors ------------------------------------------------------------------------- */
+
+/*
+ * An open file description of our own, so that locks and flags of the guest's do not live on in
+ * it; where that is not permitted, the guest's.
+ */
+static int reopen(int fd, bool writable)
+{
+	char path[64];
+	int own;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY);
+	if (own < 0)
+		return fd;
+	close(fd);
+	return own;
+}
+
+static void table_set(uint64_t dev, int fd, bool writable)
+{
+	pthread_mutex_lock(&table_lock);
+	if (dev >= table_size) {
+		size_t size = (dev + 1) * 2;
+		struct file_entry *bigger = realloc(table, size * sizeof(*table));
+
+		if (!bigger)
+			abort();
+		for (size_t i = table_size; i < size; i++)
+			bigger[i] = (struct file_entry){ -1, false };
+		table = bigger;
+		table_size = size;
+	}
+	if (table[dev].fd >= 0 && (table[dev].writable || !writable)) {
+		close(fd);
+	} else {
+		if (table[dev].fd >= 0)
+			close(table[dev].fd);
+		table[dev] = (struct file_entry){ reopen(fd, writable), writable };
+	}
+	pthread_cond_broadcast(&table_grown);
+	pthread_mutex_unlock(&table_lock);
+}
+
+/* The descriptor, waited for a while; -1. */
+static int table_get(uint64_t dev)
+{
+	struct timespec until;
+	int fd = -1, err = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 5;
+	pthread_mutex_lock(&table_lock);
+	while (!err && (dev >= table_size || table[dev].fd < 0))
+		err = pthread_cond_timedwait(&table_grown, &table_lock, &until);
+	if (dev < table_size)
+		fd = table[dev].fd;
+	pthread_mutex_unlock(&table_lock);
+	return fd;
+}
+
+static void table_release(uint64_t dev)
+{
+	pthread_mutex_lock(&table_lock);
+	if (dev < table_size && table[dev].fd >= 0) {
+		close(table[dev].fd);
+		table[dev].fd = -1;
+	}
+	pthread_mutex_unlock(&table_lock);
+}
+
+static void *receiver(void *arg)
+{
+	int sock = *(int *)arg;
+
+	for (;;) {
+		struct keeper_msg body;
+		struct iovec iov = { &body, sizeof(body) };
+		union {
+			struct cmsghdr h;
+			char space[CMSG_SPACE(sizeof(int))];
+		} control;
+		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+				      .msg_controllen = sizeof(control) };
+		ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+		struct cmsghdr *h = n == sizeof(body) ? CMSG_FIRSTHDR(&msg) : NULL;
+
+		if (n == 0 || (n < 0 && errno != EINTR))
+			return NULL;
+		if (h && h->cmsg_type == SCM_RIGHTS) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(h), sizeof(fd));
+			table_set(body.dev, fd, body.writable);
+		}
+	}
+}
+
+/* ---- I/O --------------------------------------------------------------------------------- */
+
+static char *frame(uint64_t pfn)
+{
+	return (char *)DIRECT_MAP_BASE + pfn * PAGE;
+}
+
+/* Reads past the end give zeros. */
+static int slot_read(const struct keeper_slot *s, int fd)
+{
+	for (uint32_t i = 0; i < s->nr;) {
+		struct iovec iov[KEEPER_REQ_PAGES];
+		uint32_t n = 0;
+		ssize_t got;
+		size_t want;
+
+		for (; i + n < s->nr; n++)
+			iov[n] = (struct iovec){ frame(s->frame[i + n]), PAGE };
+		want = n * PAGE;
+		got = preadv(fd, iov, (int)n, (off_t)((s->index + i) * PAGE));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -EIO;
+		if ((size_t)got < want && (size_t)got >= PAGE && (size_t)got % PAGE == 0) {
+			i += (uint32_t)((size_t)got / PAGE); /* short, or the end: ask again */
+			continue;
+		}
+		for (size_t at = (size_t)got; at < want; at = (at / PAGE + 1) * PAGE)
+			memset(frame(s->frame[i + at / PAGE]) + at % PAGE, 0, PAGE - at % PAGE);
+		i += n;
+	}
+	return 0;
+}
+
+/* Never makes the file longer: its size is the guests' business, not that of the page cache. */
+static int slot_write(struct keeper_slot *s, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -EIO;
+	for (uint32_t i = 0; i < s->nr; i++) {
+		off_t pos = (off_t)((s->index + i) * PAGE);
+		size_t len = PAGE, done = 0;
+
+		if (pos >= st.st_size)
+			break;
+		if ((off_t)len > st.st_size - pos)
+			len = (size_t)(st.st_size - pos);
+		while (done < len) {
+			ssize_t put = pwrite(fd, frame(s->frame[i]) + done, len - done,
+					     pos + (off_t)done);
+
+			if (put < 0 && errno != EINTR)
+				return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
+			if (put > 0)
+				done += (size_t)put;
+		}
+	}
+	if (!fstat(fd, &st)) {
+		s->size = (uint64_t)st.st_size;
+		s->ctime_ns = (uint64_t)st.st_ctim.tv_sec * 1000000000u +
+			      (uint64_t)st.st_ctim.tv_nsec;
+	}
+	return 0;
+}
+
+static int slot_do(struct keeper_slot *s)
+{
+	int fd;
+
+	if (s->op == KEEPER_RELEASE) {
+		table_release(s->dev);
+		return 0;
+	}
+	fd = table_get(s->dev);
+	if (fd < 0)
+		return -ENODEV;
+	switch (s->op) {
+	case KEEPER_READ:
+		return slot_read(s, fd);
+	case KEEPER_WRITE:
+		return slot_write(s, fd);
+	default:
+		return fsync(fd) ? -EIO : 0;
+	}
+}
+
+static void *worker(void *unused)
+{
+	(void)unused;
+	for (;;) {
+		uint32_t seq = __atomic_load_n(&shared->keeper_seq, __ATOMIC_SEQ_CST);
+		bool any = false;
+
+		for (unsigned int i = 0; i < KEEPER_SLOTS; i++) {
+			struct keeper_slot *s = &shared->slot[i];
+			uint32_t ready = SLOT_READY;
+
+			if (!__atomic_compare_exchange_n(&s->state, &ready, SLOT_RUNNING, false,
+							 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+				continue;
+			any = true;
+			s->result = slot_do(s);
+			__atomic_store_n(&s->state, SLOT_DONE, __ATOMIC_SEQ_CST);
+			futex(&s->state, FUTEX_WAKE, 1);
+		}
+		if (!any)
+			futex(&shared->keeper_seq, FUTEX_WAIT, seq);
+	}
+	return NULL;
+}
+
+static void *tracer(void *unused)
+{
+	(void)unused;
+	trace_error = trace_drain(shared, trace_path);
+	return NULL;
+}
+
+/* ---- The process ------------------------------------------------------------------------- */
+
+static void start(pthread_t *thread, void *(*fn)(void *), void *arg)
+{
+	if (pthread_create(thread, NULL, fn, arg)) {
+		complain("the keeper cannot start a thread");
+		_exit(EXIT_QUIRE);
+	}
+}
+
+/* The command was killed, or the kernel panicked: no guest may go on. */
+static void kill_all(const struct machine *m)
+{
+	if (!shared->panicked) {
+		for (int i = 0; i < 50 && shared->nr_tasks; i++) {
+			m->entry->kill_guests(NULL);
+			usleep(10000);
+		}
+	}
+	for (uint32_t i = 0; i < shared->nr_records && i < MAX_PROCESS_RECORDS; i++)
+		if (shared->record[i].status == -1 && shared->record[i].pid > 1)
+			kill(shared->record[i].pid, SIGKILL);
+}
+
+void keeper_main(struct machine *m, int sock)
+{
+	pthread_t thread, trace_thread;
+	struct rlimit lim;
+	sigset_t set;
+	int sig;
+
+	shared = m->shared;
+	trace_path = m->opt->trace;
+	setpgid(0, 0);
+	prctl(PR_SET_NAME, "quire-keeper");
+	if (!getrlimit(RLIMIT_NOFILE, &lim)) {
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+	close(shared->params.keeper_fd); /* the guests' end */
+	start(&thread, receiver, &sock);
+	for (int i = 0; i < NR_WORKERS; i++)
+		start(&thread, worker, NULL);
+	if (trace_path)
+		start(&trace_thread, tracer, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() == shared->params.command_pid)
+		while (sigwait(&set, &sig))
+			;
+	if (!__atomic_load_n(&shared->keeper_stop, __ATOMIC_SEQ_CST))
+		kill_all(m);
+	if (trace_path) {
+		__atomic_store_n(&shared->keeper_stop, 1, __ATOMIC_SEQ_CST);
+		if (shared->trace)
+			futex(&shared->trace->wake, FUTEX_WAKE, 1);
+		pthread_join(trace_thread, NULL);
+	}
+	_exit(trace_error);
+}

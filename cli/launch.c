@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * launch.c - builds the machine and sees it through.
+ *
+ *   quire (this process)    maps kernel and RAM, boots the kernel, waits for the first guest
+ *     +- keeper             file I/O and trace; in a process group of its own
+ *     +- first guest        becomes the program; its children are guests, too
+ *
+ * This process is the subreaper of all guests, so no orphan escapes it. Signals from the terminal
+ * reach the guests directly, which are in the same process group; those sent to this process alone
+ * are passed on. When the program stops, so does this process, for the shell to see.
+ */
+#define _GNU_SOURCE
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/rseq.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include "cli.h"
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#endif
+
+#define PAGE 4096ul
+#define ORPHAN_PATIENCE_MS 10000
+
+extern const char quire_kernel_elf[], quire_kernel_elf_end[];
+
+static uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static bool forced(const struct machine *m, const char *what)
+{
+	return m->opt->force_fallback && strstr(m->opt->force_fallback, what);
+}
+
+/* ---- Descriptors over a socket ----------------------------------------------------------- */
+
+static int send_fd(int sock, int fd)
+{
+	char byte = 0;
+	struct iovec iov = { &byte, 1 };
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+
+	control.h = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+	memcpy(CMSG_DATA(&control.h), &fd, sizeof(fd));
+	return sendmsg(sock, &msg, 0) == 1 ? 0 : -1;
+}
+
+static int receive_fd(int sock)
+{
+	char byte;
+	struct iovec iov = { &byte, 1 };
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	int fd;
+
+	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) != 1 || !CMSG_FIRSTHDR(&msg))
+		return -1;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+/* ---- RAM --------------------------------------------------------------------------------- */
+
+/*
+ * A file on a tmpfs of our own with huge pages. It is mounted in a mount name space that only a
+ * short-lived helper enters (with a user name space if we are nobody special), so that no guest
+ * sees it; the open file keeps it alive.
+ */
+static void huge_tmpfs_helper(int sock) __attribute__((noreturn));
+
+static void huge_tmpfs_helper(int sock)
+{
+	int fd;
+
+	if (unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS))
+		_exit(1);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("quire", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "huge=always,size=100%,mode=700"))
+		_exit(1);
+	fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	_exit(fd < 0 || send_fd(sock, fd) ? 1 : 0);
+}
+
+static int open_huge_tmpfs(void)
+{
+	int sock[2], fd = -1, status;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		close(sock[0]);
+		huge_tmpfs_helper(sock[1]);
+	}
+	close(sock[1]);
+	if (pid > 0) {
+		fd = receive_fd(sock[0]);
+		waitpid(pid, &status, 0);
+	}
+	close(sock[0]);
+	return fd;
+}
+
+static int open_ram(struct machine *m)
+{
+	int fd = forced(m, "memfd") ? -1 : open_huge_tmpfs();
+
+	m->ram_kind = "tmpfs with huge pages";
+	if (fd < 0) {
+		m->ram_kind = "memfd";
+		fd = memfd_create("quire-ram", MFD_CLOEXEC);
+	}
+	if (fd < 0)
+		die(EXIT_QUIRE, "no memory object for the machine's RAM: %s", strerror(errno));
+	if (ftruncate(fd, (off_t)m->opt->ram))
+		die(EXIT_QUIRE, "--ram %llu: the host cannot make a file of that size: %s",
+		    (unsigned long long)m->opt->ram, strerror(errno));
+	return fd;
+}
+
+/* The machine's descriptors get numbers where programs do not look for theirs. */
+static int move_fd(int fd, int to)
+{
+	if (fcntl(to, F_GETFD) >= 0)
+		die(EXIT_QUIRE, "descriptor %d is in use already; close it first", to);
+	if (dup2(fd, to) < 0)
+		die(EXIT_QUIRE, "cannot move a descriptor to %d: %s", to, strerror(errno));
+	close(fd);
+	return to;
+}
+
+static int choose_fd_floor(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) || lim.rlim_cur > 1024)
+		lim.rlim_cur = 1024;
+	if (lim.rlim_cur < 16)
+		die(EXIT_QUIRE, "the limit of open files (ulimit -n) is below 16");
+	return (int)lim.rlim_cur - NATIVE_NR_FDS;
+}
+
+/* ---- The kernel -------------------------------------------------------------------------- */
+
+static void must_map(uint64_t addr, size_t len, int prot, int flags, int fd, off_t off,
+		     const char *what)
+{
+	void *p = mmap((void *)addr, len, prot, flags | MAP_FIXED_NOREPLACE, fd, off);
+
+	if (p == MAP_FAILED)
+		die(EXIT_QUIRE, "cannot map the machine's %s at %#lx: %s", what, addr,
+		    strerror(errno));
+}
+
+static int kernel_file(void)
+{
+	size_t size = (size_t)(quire_kernel_elf_end - quire_kernel_elf);
+	int fd = memfd_create("quire-kernel", MFD_CLOEXEC);
+
+	if (fd < 0 || write(fd, quire_kernel_elf, size) != (ssize_t)size)
+		die(EXIT_QUIRE, "no memory object for the guest kernel: %s", strerror(errno));
+	return fd;
+}
+
+/* Maps text from a file of its own; data are the first frames of RAM. */
+static uint64_t load_kernel(struct machine *m, int ram_fd)
+{
+	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)quire_kernel_elf;
+	const Elf64_Phdr *ph = (const Elf64_Phdr *)(quire_kernel_elf + eh->e_phoff);
+	uint64_t data_bytes = 0;
+	int fd = kernel_file();
+
+	for (int i = 0; i < eh->e_phnum; i++) {
+		if (ph[i].p_type != PT_LOAD)
+			continue;
+		if (!(ph[i].p_flags & PF_W)) {
+			must_map(ph[i].p_vaddr & ~(PAGE - 1),
+				 ph[i].p_filesz + (ph[i].p_vaddr & (PAGE - 1)),
+				 PROT_READ | PROT_EXEC, MAP_PRIVATE, fd,
+				 (off_t)(ph[i].p_offset & ~(PAGE - 1)), "kernel text");
+			continue;
+		}
+		data_bytes = (ph[i].p_memsz + PAGE - 1) & ~(PAGE - 1);
+		if (data_bytes + (4ul << 20) > m->opt->ram)
+			die(EXIT_QUIRE, "--ram is too small: the least that works is 16M");
+		if (pwrite(ram_fd, quire_kernel_elf + ph[i].p_offset, ph[i].p_filesz, 0) !=
+		    (ssize_t)ph[i].p_filesz)
+			die(EXIT_QUIRE, "cannot write the kernel's data: %s", strerror(errno));
+		must_map(ph[i].p_vaddr, data_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd, 0,
+			 "kernel data");
+	}
+	close(fd);
+	must_map(DIRECT_MAP_BASE, m->opt->ram, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+		 ram_fd, 0, "RAM");
+	madvise((void *)DIRECT_MAP_BASE, m->opt->ram, MADV_DONTDUMP);
+	m->entry = (const struct kernel_entry *)eh->e_entry;
+	if (m->entry->magic != KERNEL_ENTRY_MAGIC)
+		die(EXIT_QUIRE, "the embedded kernel is damaged");
+	m->shared = m->entry->shared;
+	return data_bytes;
+}
+
+static void find_vdso(struct machine_params *p)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512];
+
+	p->vdso_image = getauxval(AT_SYSINFO_EHDR);
+	while (maps && fgets(line, sizeof(line), maps)) {
+		uint64_t start, end;
+
+		if (!strstr(line, "[vvar") && !strstr(line, "[vdso]"))
+			continue;
+		if (sscanf(line, "%lx-%lx", &start, &end) != 2)
+			continue;
+		if (!p->vdso_start || start < p->vdso_start)
+			p->vdso_start = start;
+		if (end > p->vdso_end)
+			p->vdso_end = end;
+	}
+	if (maps)
+		fclose(maps);
+	if (!p->vdso_image || p->vdso_image < p->vdso_start || p->vdso_image >= p->vdso_end)
+		p->vdso_image = 0;
+}
+
+static bool aslr_wanted(void)
+{
+	FILE *f = fopen("/proc/sys/kernel/randomize_va_space", "r");
+	int level = 2;
+
+	if (f) {
+		if (fscanf(f, "%d", &level) != 1)
+			level = 2;
+		fclose(f);
+	}
+	return level > 0 && !(personality(0xffffffff) & ADDR_NO_RANDOMIZE);
+}
+
+/* Whether system calls from outside the kernel's text can be caught by the host. */
+static bool have_user_dispatch(void)
+{
+	if (prctl(PR_SET_SYSCALL_USER_DISPATCH, 1 /* on */, 0, ~0ul >> 1, 0))
+		return false;
+	return !prctl(PR_SET_SYSCALL_USER_DISPATCH, 0 /* off */, 0, 0, 0);
+}
+
+static void build(struct machine *m, int keeper_fd)
+{
+	int floor = choose_fd_floor(), log_fd = dup(STDERR_FILENO);
+	int ram_fd = move_fd(open_ram(m), floor);
+	uint64_t data = load_kernel(m, ram_fd);
+	struct machine_params *p = &m->shared->params;
+	long err;
+
+	p->ram_bytes = m->opt->ram;
+	p->kernel_data_bytes = data;
+	p->nr_cpus = m->opt->cpus;
+	p->ram_fd = ram_fd;
+	p->keeper_fd = move_fd(keeper_fd, floor + 1);
+	if (log_fd < 0)
+		log_fd = open("/dev/null", O_WRONLY);
+	p->log_fd = move_fd(log_fd, floor + 2);
+	p->fd_floor = floor;
+	p->fill_4k = m->opt->fill_4k;
+	p->trace = m->opt->trace;
+	p->verbose = m->opt->verbose;
+	p->randomize = aslr_wanted();
+	p->use_seccomp = forced(m, "seccomp") || !have_user_dispatch();
+	m->dispatch_kind = p->use_seccomp ? "seccomp" : "syscall user dispatch";
+	find_vdso(p);
+	p->hwcap = getauxval(AT_HWCAP);
+	p->hwcap2 = getauxval(AT_HWCAP2);
+	p->minsigstksz = getauxval(AT_MINSIGSTKSZ);
+	p->clktck = (uint64_t)sysconf(_SC_CLK_TCK);
+	p->command_pid = getpid();
+	err = m->entry->boot(NULL);
+	if (err)
+		die(EXIT_QUIRE, "the machine does not boot with --ram %llu: %s; try more",
+		    (unsigned long long)m->opt->ram, strerror((int)-err));
+}
+
+/* ---- The first guest --------------------------------------------------------------------- */
+
+/* Fall-back for hosts without user dispatch: trap every call from outside the kernel's text. */
+static int install_seccomp(const struct kernel_entry *entry)
+{
+	uint32_t hi = (uint32_t)(entry->text_start >> 32);
+	uint32_t lo = (uint32_t)entry->text_start, end = (uint32_t)entry->text_end;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, instruction_pointer) + 4),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, hi, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer)),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, lo, 0, 2),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, end, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+	};
+	struct sock_fprog prog = { sizeof(code) / sizeof(code[0]), code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -1;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
+}
+
+/* The file that execvp() would find; NULL and errno if none. */
+static const char *find_program(const char *name)
+{
+	static char path[4096];
+	const char *dirs = getenv("PATH");
+	int err = ENOENT;
+
+	if (strchr(name, '/'))
+		return name;
+	if (!dirs)
+		dirs = "/bin:/usr/bin";
+	while (*dirs || err == ENOENT) {
+		size_t len = strcspn(dirs, ":");
+		struct stat st;
+
+		snprintf(path, sizeof(path), "%.*s%s%s", (int)len, dirs, len ? "/" : "", name);
+		if (!stat(path, &st) && S_ISREG(st.st_mode)) {
+			if (!access(path, X_OK))
+				return path;
+			err = EACCES;
+		}
+		dirs += len;
+		if (!*dirs++)
+			break;
+	}
+	errno = err;
+	return NULL;
+}
+
+/* What the C library told the host about its memory, which is about to go. */
+static void forget_libc(void)
+{
+	if (__rseq_size) {
+		char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+		/* 32 bytes is what glibc registers whatever it says of the size it uses. */
+		syscall(SYS_rseq, area, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+	}
+	syscall(SYS_set_robust_list, NULL, 24);
+	syscall(SYS_set_tid_address, NULL);
+}
+
+static void first_guest(struct machine *m, const char *path, const sigset_t *mask)
+	__attribute__((noreturn));
+
+static void first_guest(struct machine *m, const char *path, const sigset_t *mask)
+{
+	extern char **environ;
+
+	forget_libc();
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	if (m->shared->params.use_seccomp && install_seccomp(m->entry)) {
+		complain("neither user dispatch nor seccomp: %s", strerror(errno));
+		_exit(EXIT_QUIRE);
+	}
+	m->entry->first_guest(path, m->opt->program, environ);
+}
+
+/* ---- Waiting ----------------------------------------------------------------------------- */
+
+/* A child changed state. True once the first guest has ended. */
+static bool reap(struct machine *m)
+{
+	bool ended = false;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+		if (WIFSTOPPED(status)) {
+			if (pid == m->first)
+				kill(getpid(), SIGSTOP);
+			continue;
+		}
+		if (pid == m->keeper) {
+			m->keeper = 0;
+			if (!m->shared->keeper_stop)
+				die(EXIT_QUIRE, "the machine stopped: %s",
+				    m->shared->panicked ? m->shared->panic : "its keeper died");
+		}
+		if (pid == m->first) {
+			m->status = status;
+			m->crashed = m->shared->record[0].status == -1 && !m->shared->first_exec_error;
+			ended = true;
+		}
+	}
+	return ended;
+}
+
+static void wait_first(struct machine *m, const sigset_t *all)
+{
+	siginfo_t si;
+
+	while (!reap(m)) {
+		if (sigwaitinfo(all, &si) < 0)
+			continue;
+		/* Sent to this process by somebody, not by the terminal to all. */
+		if (si.si_code <= 0 && si.si_signo != SIGCHLD && si.si_signo != SIGCONT &&
+		    si.si_pid != m->first)
+			kill(m->first, si.si_signo);
+	}
+}
+
+/* Guests that the program left behind: wait for them, or end them. */
+static void wait_rest(struct machine *m)
+{
+	uint64_t deadline = clock_ns() + ORPHAN_PATIENCE_MS * 1000000ull;
+
+	while (__atomic_load_n(&m->shared->nr_tasks, __ATOMIC_SEQ_CST) && !m->crashed) {
+		struct timespec nap = { 0, 1000000 };
+
+		if (!m->opt->wait) {
+			m->entry->kill_guests(NULL);
+			if (clock_ns() > deadline) {
+				complain("%u guests do not end", m->shared->nr_tasks);
+				break;
+			}
+		}
+		nanosleep(&nap, NULL);
+		reap(m);
+	}
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+static void stop_keeper(struct machine *m)
+{
+	int status;
+
+	__atomic_store_n(&m->shared->keeper_stop, 1, __ATOMIC_SEQ_CST);
+	if (m->keeper > 0) {
+		kill(m->keeper, SIGTERM);
+		waitpid(m->keeper, &status, 0);
+		if (WIFEXITED(status) && WEXITSTATUS(status))
+			complain("--trace %s: %s", m->opt->trace, strerror(WEXITSTATUS(status)));
+	}
+	m->keeper = 0;
+}
+
+static int exit_status(struct machine *m, const char *path)
+{
+	int err = m->shared->first_exec_error;
+
+	if (err) {
+		complain("cannot run '%s': %s", path, strerror(err));
+		return err == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+	}
+	return WIFSIGNALED(m->status) ? 128 + WTERMSIG(m->status) : WEXITSTATUS(m->status);
+}
+
+int machine_run(struct machine *m)
+{
+	const char *path = find_program(m->opt->program[0]);
+	int sock[2], status;
+	sigset_t all, old;
+
+	if (!path) {
+		complain("cannot run '%s': %s", m->opt->program[0], strerror(errno));
+		return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock))
+		die(EXIT_QUIRE, "no socket: %s", strerror(errno));
+	build(m, sock[1]);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
+	m->start_ns = clock_ns();
+	m->start_tsc = __rdtsc();
+	m->keeper = fork();
+	if (m->keeper < 0)
+		die(EXIT_QUIRE, "cannot start the keeper process: %s", strerror(errno));
+	if (!m->keeper)
+		keeper_main(m, sock[0]);
+	m->shared->params.keeper_pid = m->keeper;
+	close(sock[0]);
+	m->first = fork();
+	if (m->first < 0)
+		die(EXIT_QUIRE, "cannot start a process: %s", strerror(errno));
+	if (!m->first)
+		first_guest(m, path, &old);
+	wait_first(m, &all);
+	wait_rest(m);
+	m->end_ns = clock_ns();
+	m->end_tsc = __rdtsc();
+	m->entry->snapshot(&m->at_end);
+	m->leaked = m->entry->shutdown(&m->leak);
+	stop_keeper(m);
+	status = exit_status(m, path);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return status;
+}
