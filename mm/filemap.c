@@ -29,7 +29,11 @@
 /* Pages of one transfer. */
 #define IO_BATCH (1U << RA_ORDER_MAX)
 
-#define GFP_READAHEAD (GFP_HIGHUSER_MOVABLE | __GFP_NORETRY | __GFP_NOWARN)
+/*
+ * The allocator's own reclaim cannot take the lock that we hold, and would strip every other file
+ * before this one gives anything. So we ask for what is free, and reclaim ourselves.
+ */
+#define GFP_CACHE (GFP_NOWAIT | __GFP_HIGHMEM | __GFP_MOVABLE)
 
 static struct kmem_cache *radix_tree_node_cachep;
 
@@ -59,9 +63,9 @@ void xa_node_free(struct xa_node *node)
 
 /* ---- Pages enter and leave ----------------------------------------------------------------- */
 
-int add_to_page_cache(struct page *page, struct address_space *mapping, pgoff_t index)
+int add_to_page_cache(struct page *page, struct address_space *mapping, pgoff_t index, gfp_t gfp)
 {
-	int err = xa_insert(&mapping->i_pages, index, page, GFP_KERNEL);
+	int err = xa_insert(&mapping->i_pages, index, page, gfp);
 
 	if (err)
 		return err;
@@ -112,23 +116,20 @@ struct page *find_get_page(struct address_space *mapping, pgoff_t index)
 /* ---- Reading ------------------------------------------------------------------------------- */
 
 /* A block of at most 2^*order single frames; *order becomes what it is. NULL: no memory. */
-static struct page *alloc_block(gfp_t gfp, unsigned int *order)
+static struct page *alloc_block(unsigned int *order)
 {
-	gfp_t light = (gfp & ~__GFP_DIRECT_RECLAIM) | __GFP_NORETRY | __GFP_NOWARN;
+	for (;; (*order)--) {
+		struct page *block = alloc_pages(GFP_CACHE, *order);
 
-	for (; *order; (*order)--) {
-		struct page *block = alloc_pages(light, *order);
-
-		if (block) {
+		if (block)
 			split_page(block, *order);
+		if (block || !*order)
 			return block;
-		}
 	}
-	return alloc_page(gfp);
 }
 
 /* Frames for nr pages from index on; returns how many of them there are. */
-static unsigned int alloc_run(pgoff_t index, unsigned int nr, gfp_t gfp, struct page **pages)
+static unsigned int alloc_run(pgoff_t index, unsigned int nr, struct page **pages)
 {
 	unsigned int n = 0;
 
@@ -138,12 +139,23 @@ static unsigned int alloc_run(pgoff_t index, unsigned int nr, gfp_t gfp, struct 
 
 		if (index + n)
 			order = min(order, (unsigned int)__ffs(index + n));
-		block = alloc_block(gfp, &order);
+		block = alloc_block(&order);
 		if (!block)
 			break;
 		for (unsigned int i = 0; i < 1U << order; i++)
 			pages[n++] = block + i;
 	}
+	return n;
+}
+
+/* The same, with reclaim. */
+static unsigned int alloc_run_reclaim(struct address_space *mapping, pgoff_t index, unsigned int nr,
+				      struct page **pages)
+{
+	unsigned int n = alloc_run(index, nr, pages);
+
+	if (n < nr && try_to_free_pages_locked(mapping, nr - n))
+		n += alloc_run(index + n, nr - n, pages + n);
 	return n;
 }
 
@@ -157,36 +169,53 @@ static void zero_tail(struct address_space *mapping, pgoff_t index, struct page 
 		       PAGE_SIZE - (size & ~PAGE_MASK));
 }
 
+/* Enter what memory for the tree's nodes there is for: at least the first page, by reclaim. */
+static unsigned int add_run(struct address_space *mapping, pgoff_t index, struct page **pages,
+			    unsigned int n)
+{
+	unsigned int done;
+
+	for (done = 0; done < n; done++) {
+		struct page *page = pages[done];
+		int err;
+
+		zero_tail(mapping, index + done, page);
+		err = add_to_page_cache(page, mapping, index + done, GFP_NOWAIT);
+		/* Later, reclaim would take what was entered here just before. */
+		if (err && !done && try_to_free_pages_locked(mapping, 1))
+			err = add_to_page_cache(page, mapping, index, GFP_KERNEL);
+		if (err)
+			break;
+	}
+	return done;
+}
+
 /*
  * Read the absent pages [index, index + nr), nr at most IO_BATCH, into the cache, in one transfer.
  * 0; -EIO: none; -ENOMEM: perhaps the first few.
  */
-static int read_run(struct address_space *mapping, pgoff_t index, unsigned int nr, gfp_t gfp)
+static int read_run(struct address_space *mapping, pgoff_t index, unsigned int nr)
 {
 	struct page *pages[IO_BATCH];
-	unsigned int i, n = alloc_run(index, nr, gfp, pages), done = 0;
-	int err = n ? 0 : -ENOMEM;
+	unsigned int n = alloc_run_reclaim(mapping, index, nr, pages), done = 0;
+	int err;
 
-	if (!err) {
-		err = machine_block_rw(mapping->host->i_blkdev, index, pages, n, false);
-		if (!err)
-			count_vm_events(PGPGIN, n * (PAGE_SIZE / 1024));
-	}
-	while (!err && done < n) {
-		zero_tail(mapping, index + done, pages[done]);
-		err = add_to_page_cache(pages[done], mapping, index + done);
-		if (!err)
-			done++;
-	}
-	for (i = done; i < n; i++)
-		put_page(pages[i]);
-	if (!err && n < nr)
+	if (!n)
 		return -ENOMEM;
-	return err == 0 || err == -ENOMEM ? err : -EIO;
+	err = machine_block_rw(mapping->host->i_blkdev, index, pages, n, false);
+	if (!err) {
+		count_vm_events(PGPGIN, n * (PAGE_SIZE / 1024));
+		done = add_run(mapping, index, pages, n);
+	}
+	for (unsigned int i = done; i < n; i++)
+		put_page(pages[i]);
+	if (err)
+		return -EIO;
+	return done < nr ? -ENOMEM : 0;
 }
 
 /* Read what is absent of [first, last], run by run. 0 or the first error, which ends it. */
-static int read_absent(struct address_space *mapping, pgoff_t first, pgoff_t last, gfp_t gfp)
+static int read_absent(struct address_space *mapping, pgoff_t first, pgoff_t last)
 {
 	pgoff_t index = first;
 
@@ -202,7 +231,7 @@ static int read_absent(struct address_space *mapping, pgoff_t first, pgoff_t las
 			index++;
 			continue;
 		}
-		err = read_run(mapping, index, (unsigned int)nr, gfp);
+		err = read_run(mapping, index, (unsigned int)nr);
 		if (err)
 			return err;
 		index += nr;
@@ -228,7 +257,7 @@ static void read_ahead_window(struct address_space *mapping, pgoff_t index)
 	last = first + (1UL << mapping->ra_order) - 1;
 	mapping->ra_next = last + 1;
 	/* Errors are of interest only where the page itself is wanted. */
-	read_absent(mapping, first, min(last, mapping_end(mapping) - 1), GFP_READAHEAD);
+	read_absent(mapping, first, min(last, mapping_end(mapping) - 1));
 }
 
 struct page *filemap_get_page(struct address_space *mapping, pgoff_t index, bool ra, bool *major)
@@ -247,7 +276,7 @@ struct page *filemap_get_page(struct address_space *mapping, pgoff_t index, bool
 		if (page)
 			return page;
 	}
-	err = read_run(mapping, index, 1, GFP_HIGHUSER_MOVABLE);
+	err = read_run(mapping, index, 1);
 	return err ? ERR_PTR(err) : find_get_page(mapping, index);
 }
 
@@ -268,8 +297,7 @@ int filemap_read_ahead(struct address_space *mapping, pgoff_t index, unsigned lo
 		mutex_lock(&mapping->lock);
 		end = mapping_end(mapping);
 		if (index < end)
-			err = read_absent(mapping, index, min3(last, end - 1, window_last),
-					  GFP_READAHEAD);
+			err = read_absent(mapping, index, min3(last, end - 1, window_last));
 		mutex_unlock(&mapping->lock);
 		if (window_last >= end)
 			break;

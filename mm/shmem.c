@@ -38,7 +38,7 @@ static struct page *shmem_get_page(struct address_space *mapping, pgoff_t index)
 	if (!page)
 		return NULL;
 	__SetPageSwapBacked(page);
-	if (add_to_page_cache(page, mapping, index)) {
+	if (add_to_page_cache(page, mapping, index, GFP_KERNEL)) {
 		put_page(page);
 		return NULL;
 	}

@@ -3,7 +3,8 @@
  * vmscan.c - reclaim: frames come back from the page cache.
  *
  * Direct reclaim works for the allocator's caller, who may hold mmap_lock and a mapping->lock, so
- * every mapping->lock here is only tried. It goes over the host files, coldest first, up to three
+ * every mapping->lock here is only tried; the page cache, which holds one whenever it allocates,
+ * says which (try_to_free_pages_locked), lest a file that fills memory cannot be read on. It goes over the host files, coldest first, up to three
  * times, each time with less regard:
  *
  *	1. clean pages that nobody maps or holds
@@ -19,12 +20,16 @@
 
 /* At least so many pages are freed at a time. */
 #define SWAP_CLUSTER_MAX 32UL
+/* How often, a millisecond apart, files are tried whose locks others held. */
+#define MAX_CONTENDED_RETRIES 16
 
 struct scan_control {
+	struct address_space *locked; /* the caller holds its lock */
 	unsigned long nr_to_reclaim;
 	unsigned long nr_reclaimed;
 	bool may_unmap;
 	bool may_writepage;
+	bool contended; /* some lock was held by somebody else */
 };
 
 static bool page_is_freeable(struct page *page)
@@ -106,9 +111,15 @@ static void shrink_inodes(struct scan_control *sc)
 	struct inode *inode = inode_scan_next(NULL);
 
 	while (inode && sc->nr_reclaimed < sc->nr_to_reclaim) {
-		if (mutex_trylock(&inode->i_data.lock)) {
-			shrink_mapping(&inode->i_data, sc);
-			mutex_unlock(&inode->i_data.lock);
+		struct address_space *mapping = &inode->i_data;
+
+		if (mapping == sc->locked) {
+			shrink_mapping(mapping, sc);
+		} else if (mutex_trylock(&mapping->lock)) {
+			shrink_mapping(mapping, sc);
+			mutex_unlock(&mapping->lock);
+		} else {
+			sc->contended = true;
 		}
 		inode = inode_scan_next(inode);
 	}
@@ -116,22 +127,52 @@ static void shrink_inodes(struct scan_control *sc)
 		inode_scan_end(inode);
 }
 
+/* The files that could give something are busy, with I/O as a rule: their turn comes. */
+static void reclaim_throttle(void)
+{
+	u32 never = 0;
+
+	machine_wait(&never, 0, 1000000);
+}
+
+/* Three times over all files, with less and less regard. */
+static void shrink_with_priority(struct scan_control *sc, gfp_t gfp)
+{
+	sc->may_unmap = sc->may_writepage = sc->contended = false;
+	shrink_inodes(sc);
+	if (sc->nr_reclaimed < sc->nr_to_reclaim) {
+		sc->may_unmap = true;
+		shrink_inodes(sc);
+	}
+	if (sc->nr_reclaimed < sc->nr_to_reclaim && (gfp & __GFP_IO)) {
+		sc->may_writepage = true;
+		shrink_inodes(sc);
+	}
+}
+
+static unsigned long do_try_to_free_pages(struct scan_control *sc, gfp_t gfp)
+{
+	u64 start = trace_clock();
+
+	shrink_with_priority(sc, gfp);
+	for (int i = 0; i < MAX_CONTENDED_RETRIES && !sc->nr_reclaimed && sc->contended; i++) {
+		reclaim_throttle();
+		shrink_with_priority(sc, gfp);
+	}
+	trace(TRACE_RECLAIM, 0, sc->nr_reclaimed, start);
+	return sc->nr_reclaimed;
+}
+
 unsigned long try_to_free_pages(gfp_t gfp, unsigned int order)
 {
 	struct scan_control sc = { .nr_to_reclaim = max(SWAP_CLUSTER_MAX, 1UL << order) };
-	u64 start = trace_clock();
 
-	if (!(gfp & __GFP_DIRECT_RECLAIM))
-		return 0;
-	shrink_inodes(&sc);
-	if (sc.nr_reclaimed < sc.nr_to_reclaim) {
-		sc.may_unmap = true;
-		shrink_inodes(&sc);
-	}
-	if (sc.nr_reclaimed < sc.nr_to_reclaim && (gfp & __GFP_IO)) {
-		sc.may_writepage = true;
-		shrink_inodes(&sc);
-	}
-	trace(TRACE_RECLAIM, 0, sc.nr_reclaimed, start);
-	return sc.nr_reclaimed;
+	return gfp & __GFP_DIRECT_RECLAIM ? do_try_to_free_pages(&sc, gfp) : 0;
+}
+
+unsigned long try_to_free_pages_locked(struct address_space *mapping, unsigned long nr)
+{
+	struct scan_control sc = { .locked = mapping, .nr_to_reclaim = max(SWAP_CLUSTER_MAX, nr) };
+
+	return do_try_to_free_pages(&sc, GFP_KERNEL);
 }

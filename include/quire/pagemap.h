@@ -16,7 +16,7 @@ void pagecache_init(void); /* boot, called by mm_init() */
  * mapping->lock held. Enter a page that nobody else knows, with its contents valid: the caller's
  * reference becomes the cache's. 0 or -ENOMEM.
  */
-int add_to_page_cache(struct page *page, struct address_space *mapping, pgoff_t index);
+int add_to_page_cache(struct page *page, struct address_space *mapping, pgoff_t index, gfp_t gfp);
 /* mapping->lock held, the page is mapped nowhere. Forget it, dirty or not; drops the cache's
  * reference. */
 void delete_from_page_cache(struct page *page);
@@ -73,6 +73,11 @@ void truncate_pagecache_range_locked(struct inode *inode, pgoff_t start, pgoff_t
  * copies too. */
 void unmap_mapping_range(struct address_space *mapping, pgoff_t start, pgoff_t end,
 			 bool even_cows);
+/*
+ * mapping->lock held. Direct reclaim as try_to_free_pages(), of nr pages at least, that may take them
+ * from this file too; those that the caller holds a reference to are safe.
+ */
+unsigned long try_to_free_pages_locked(struct address_space *mapping, unsigned long nr);
 /* mapping->lock held: for reclaim. Private copies, and what is mlocked, stay mapped. */
 void try_to_unmap_range(struct address_space *mapping, pgoff_t start, pgoff_t end);
 /* mapping->lock held: clean and write-protect all ptes of the page; whether one was dirty. */
