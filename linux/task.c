@@ -22,29 +22,17 @@ struct list_head task_list = LIST_HEAD_INIT(task_list);
 spinlock_t tasklist_lock = SPINLOCK_INIT;
 
 static struct kmem_cache *signal_cache;
-static struct mutex signal_cache_lock = MUTEX_INIT;
 
-static struct kmem_cache *get_signal_cache(void)
+void fork_init(void)
 {
-	struct kmem_cache *cache = smp_load_acquire(&signal_cache);
-
-	if (likely(cache))
-		return cache;
-	mutex_lock(&signal_cache_lock);
-	cache = signal_cache;
-	if (!cache) {
-		cache = kmem_cache_create("signal_cache", sizeof(struct signal_struct), 0,
-					  SLAB_HWCACHE_ALIGN, NULL);
-		smp_store_release(&signal_cache, cache);
-	}
-	mutex_unlock(&signal_cache_lock);
-	return cache;
+	INIT_LIST_HEAD(&task_list);
+	signal_cache = kmem_cache_create("signal_cache", sizeof(struct signal_struct), 0,
+					 SLAB_HWCACHE_ALIGN | SLAB_PANIC, NULL);
 }
 
 static struct signal_struct *signal_alloc(void)
 {
-	struct kmem_cache *cache = get_signal_cache();
-	struct signal_struct *signal = cache ? kmem_cache_zalloc(cache, GFP_KERNEL) : NULL;
+	struct signal_struct *signal = kmem_cache_zalloc(signal_cache, GFP_KERNEL);
 
 	if (!signal)
 		return NULL;
@@ -129,6 +117,17 @@ struct task_struct *find_group_leader(pid_t tgid)
 			found = task;
 	}
 	return found;
+}
+
+struct mm_struct *task_set_mm(struct task_struct *task, struct mm_struct *mm)
+{
+	struct mm_struct *old;
+
+	spin_lock(&tasklist_lock);
+	old = task->mm;
+	task->mm = mm;
+	spin_unlock(&tasklist_lock);
+	return old;
 }
 
 struct mm_struct *get_task_mm(pid_t pid)

@@ -55,7 +55,7 @@ struct signal_struct {
 /* One per thread. The machine's own part follows it in memory. */
 struct task_struct {
 	struct signal_struct *signal;
-	struct mm_struct *mm; /* NULL once it has exited; changed under tasklist_lock */
+	struct mm_struct *mm; /* NULL once it has exited; changed by task_set_mm() */
 	pid_t pid;	      /* thread id */
 	pid_t tgid;
 	struct list_head thread_node;
@@ -78,6 +78,7 @@ extern spinlock_t tasklist_lock;
  * Life. All in linux/task.c; the machine calls them. task is the machine's allocation, its
  * task_struct part zeroed. With signal NULL a new group is made. -ENOMEM.
  */
+void fork_init(void); /* boot, after mm_init() */
 int task_init(struct task_struct *task, struct signal_struct *signal);
 void task_register(struct task_struct *task, pid_t pid, pid_t tgid); /* visible in task_list */
 void task_unregister(struct task_struct *task);
@@ -85,6 +86,8 @@ void signal_put(struct signal_struct *signal);
 /* tasklist_lock held. */
 struct task_struct *find_task_by_pid(pid_t pid);	  /* any thread */
 struct task_struct *find_group_leader(pid_t tgid);	  /* some thread of the group */
+/* A registered task gets another mm, or NULL; returns the old one, whose reference is the caller's. */
+struct mm_struct *task_set_mm(struct task_struct *task, struct mm_struct *mm);
 /* The mm of thread group pid with a reference on mm_users, or NULL. */
 struct mm_struct *get_task_mm(pid_t pid);
 void set_task_comm(struct task_struct *task, const char *path_or_name);

@@ -59,6 +59,7 @@ static long do_boot(void *unused)
 	cpu_get(t);
 	ret = mm_init();
 	if (!ret) {
+		fork_init();
 		futex_init();
 		if (machine_params.fill_4k) {
 			anon_fault_max_order = 0;

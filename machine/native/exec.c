@@ -155,15 +155,14 @@ static void begin_new_exec(struct native_task *t, struct linux_binprm *bprm)
 	struct mm_struct *old = t->task.mm;
 	u64 start = trace_clock();
 
-	if (old) {
-		futex_exit_task(&t->task);
+	futex_exec_task(&t->task);
+	if (old)
 		record_image(t->hmm, old);
-	}
 	complete_vfork(t);
 	hmm_detach(t->hmm);
 	hmm_drop_all();
 	hmm_attach(t->hmm, bprm->mm);
-	t->task.mm = bprm->mm;
+	task_set_mm(&t->task, bprm->mm);
 	bprm->mm = NULL;
 	if (old)
 		mmput(old);

@@ -164,7 +164,9 @@ static void syscall_interrupted(struct native_task *t, long nr, long ret)
 		act = &t->task.signal->action[t->siginfo.si_signo];
 	if (act && act->handler <= SIG_IGN)
 		act = NULL;
-	if (ret == -ERESTARTSYS)
+	if (ret == -ERESTARTNOINTR)
+		again = true;
+	else if (ret == -ERESTARTSYS)
 		again = t->restart_always || !act || (act->flags & SA_RESTART);
 	else
 		again = !act; /* -EINTR of the host's: it knew SA_RESTART and did not restart */
@@ -192,7 +194,8 @@ static void syscall_entry(struct native_task *t)
 	ret = do_syscall(t, nr, args);
 	if (ret == SYSCALL_REGS_SET)
 		return;
-	if (ret == -ERESTARTSYS || (ret == -EINTR && t->interrupted))
+	if (ret == -ERESTARTSYS || ret == -ERESTARTNOINTR ||
+	    (ret == -EINTR && t->interrupted))
 		syscall_interrupted(t, (long)nr, ret);
 	else
 		regs->ax = (u64)ret;
