@@ -49,7 +49,8 @@
 struct kmem_cache_cpu {
 	void *freelist;
 	struct page *page;
-} __aligned(64);
+	char pad[CACHE_LINE - 2 * sizeof(void *)]; /* no two CPUs in a line */
+};
 
 struct kmem_cache_node {
 	spinlock_t lock;
