@@ -17,6 +17,7 @@ need ld binutils
 need meson meson
 need ninja ninja-build
 need pkg-config pkg-config
+[ -e /usr/include/jansson.h ] || pkg-config --exists jansson 2>/dev/null || missing+=(libjansson-dev)
 # The tests are part of the build.
 [ -e /usr/include/cmocka.h ] || pkg-config --exists cmocka 2>/dev/null || missing+=(libcmocka-dev)
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* options.c - the command line of quire(1). */
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+#define MIN_RAM (16ull << 20)
+#define MAX_RAM (KERNEL_END - DIRECT_MAP_BASE) /* what the direct map has room for */
+#define RAM_UNIT (2ull << 20)
+
+#define TRY_HELP "try 'quire run --help'"
+
+static const char usage[] = "usage: quire run [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
+			    "       quire --help | --version\n";
+
+static const char help[] =
+	"\n"
+	"Runs an unmodified Linux program in a machine whose memory Quire manages.\n"
+	"\n"
+	"  --ram SIZE        RAM of the machine: a number of bytes, or with the suffix K, M, G or "
+	"T\n"
+	"                    (powers of 1024); 16M to 7T, default 4G\n"
+	"  --cpus N          virtual CPUs, that is, how many threads of the program may be in the\n"
+	"                    machine's kernel at once; 1 to 64, default: as many CPUs as this\n"
+	"                    process may use\n"
+	"  --report KIND     what happened, after the program's end: none, text or json;\n"
+	"                    default none\n"
+	"  --output FILE     write the report to FILE, not to standard error;\n"
+	"                    without --report: a report in text\n"
+	"  --trace FILE      write every fault, map, unmap, fork, exec, exit and reclaim to FILE,\n"
+	"                    as trace JSON for Perfetto or chrome://tracing\n"
+	"  --fill 4k|auto    pages that a fault fills: always one, or more when the program goes\n"
+	"                    through its memory in sequence; default auto\n"
+	"  --wait            wait for guests that the program leaves in the background;\n"
+	"                    without it they end with the program\n"
+	"  --fallback LIST   for tests: use the second choice even where the first is there: "
+	"memfd\n"
+	"                    (RAM is a memfd, not a file system with huge pages), seccomp (a "
+	"filter\n"
+	"                    catches system calls, not user dispatch), or both: memfd,seccomp\n"
+	"  --verbose         tell on standard error what the machine is made of, and of its "
+	"events\n"
+	"  -h, --help        this text\n"
+	"  -V, --version     the version\n"
+	"\n"
+	"Standard streams, terminal, directory and environment are the program's own. The exit\n"
+	"status is the program's, 128+N if signal N ended it, 125 if the machine failed, 126 if\n"
+	"PROGRAM cannot be run, 127 if it cannot be found.\n";
+
+/* For --help and --version: their text must have arrived. */
+static void exit_said(void)
+{
+	if (fflush(stdout) || ferror(stdout))
+		die(EXIT_QUIRE, "standard output: %s", strerror(errno));
+	exit(0);
+}
+
+static void say_help(void)
+{
+	fputs(usage, stdout);
+	fputs(help, stdout);
+	exit_said();
+}
+
+static void say_version(void)
+{
+	puts("quire " QUIRE_VERSION);
+	exit_said();
+}
+
+static void die_usage(const char *why)
+{
+	complain("%s", why);
+	fputs(usage, stderr);
+	complain(TRY_HELP);
+	exit(EXIT_QUIRE);
+}
+
+/* Shift of a suffix K, M, G, T, also written KiB or k; -1: not one. */
+static int suffix_shift(const char *suffix)
+{
+	static const char letters[] = "KMGT";
+	const char *at;
+
+	if (!*suffix)
+		return 0;
+	at = strchr(letters, toupper((unsigned char)*suffix));
+	if (!at || (suffix[1] && strcasecmp(suffix + 1, "iB")))
+		return -1;
+	return 10 * (int)(at - letters + 1);
+}
+
+static uint64_t parse_ram(const char *text)
+{
+	unsigned long long number;
+	uint64_t bytes;
+	char *end;
+	int shift;
+
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	shift = suffix_shift(end);
+	if (!isdigit((unsigned char)*text) || shift < 0)
+		die(EXIT_QUIRE,
+		    "--ram '%s' is not a size: a number with K, M, G or T after it is; " TRY_HELP,
+		    text);
+	if (errno == ERANGE || number > UINT64_MAX >> shift || number << shift > MAX_RAM)
+		die(EXIT_QUIRE,
+		    "--ram %s is too much: the machine's RAM is mapped at %#lx and must end below "
+		    "%#lx, which is room for %lluT",
+		    text, DIRECT_MAP_BASE, KERNEL_END, (unsigned long long)MAX_RAM >> 40);
+	bytes = number << shift;
+	if (bytes < MIN_RAM)
+		die(EXIT_QUIRE,
+		    "--ram %s is too little: the machine's kernel and one program need %lluM", text,
+		    MIN_RAM >> 20);
+	return (bytes + RAM_UNIT - 1) & ~(RAM_UNIT - 1);
+}
+
+static unsigned int host_cpus(void)
+{
+	static cpu_set_t set[8]; /* 8192 CPUs */
+	int n = 0;
+
+	if (!sched_getaffinity(0, sizeof(set), set))
+		n = CPU_COUNT_S(sizeof(set), set);
+	if (n < 1)
+		return 1;
+	return n < NATIVE_MAX_CPUS ? (unsigned int)n : NATIVE_MAX_CPUS;
+}
+
+static unsigned int parse_cpus(const char *text)
+{
+	unsigned long n;
+	char *end;
+
+	n = strtoul(text, &end, 10);
+	if (!isdigit((unsigned char)*text) || *end || n < 1 || n > NATIVE_MAX_CPUS)
+		die(EXIT_QUIRE, "--cpus '%s' is not a number from 1 to %d", text, NATIVE_MAX_CPUS);
+	return (unsigned int)n;
+}
+
+/* Index of text among the names; dies when it is none of them. */
+static unsigned int parse_choice(const char *option, const char *text, const char *const *names)
+{
+	char known[64] = "";
+
+	for (unsigned int i = 0; names[i]; i++) {
+		if (!strcmp(text, names[i]))
+			return i;
+		if (i)
+			strcat(known, ", ");
+		strcat(known, names[i]);
+	}
+	die(EXIT_QUIRE, "--%s '%s' is not known; it can be: %s", option, text, known);
+}
+
+static void check_fallback(const char *list)
+{
+	static const char *const names[] = { "memfd", "seccomp", NULL };
+	char copy[32];
+
+	if (strlen(list) >= sizeof(copy))
+		parse_choice("fallback", list, names);
+	strcpy(copy, list);
+	for (char *name = strtok(copy, ","); name; name = strtok(NULL, ","))
+		parse_choice("fallback", name, names);
+}
+
+enum {
+	OPT_RAM = 256,
+	OPT_CPUS,
+	OPT_REPORT,
+	OPT_OUTPUT,
+	OPT_TRACE,
+	OPT_FILL,
+	OPT_FALLBACK,
+	OPT_VERBOSE,
+	OPT_WAIT
+};
+
+static const struct option long_options[] = {
+	{ "ram", required_argument, NULL, OPT_RAM },
+	{ "cpus", required_argument, NULL, OPT_CPUS },
+	{ "report", required_argument, NULL, OPT_REPORT },
+	{ "output", required_argument, NULL, OPT_OUTPUT },
+	{ "trace", required_argument, NULL, OPT_TRACE },
+	{ "fill", required_argument, NULL, OPT_FILL },
+	{ "fallback", required_argument, NULL, OPT_FALLBACK },
+	{ "verbose", no_argument, NULL, OPT_VERBOSE },
+	{ "wait", no_argument, NULL, OPT_WAIT },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void take_option(struct options *o, int option)
+{
+	static const char *const reports[] = { "none", "text", "json", NULL };
+	static const char *const fills[] = { "4k", "auto", NULL };
+
+	switch (option) {
+	case OPT_RAM:
+		o->ram = parse_ram(optarg);
+		break;
+	case OPT_CPUS:
+		o->cpus = parse_cpus(optarg);
+		break;
+	case OPT_REPORT:
+		o->report = (enum report_kind)parse_choice("report", optarg, reports);
+		break;
+	case OPT_OUTPUT:
+		o->output = optarg;
+		break;
+	case OPT_TRACE:
+		o->trace = optarg;
+		break;
+	case OPT_FILL:
+		o->fill_4k = parse_choice("fill", optarg, fills) == 0;
+		break;
+	case OPT_FALLBACK:
+		check_fallback(optarg);
+		o->force_fallback = optarg;
+		break;
+	case OPT_VERBOSE:
+		o->verbose = true;
+		break;
+	case OPT_WAIT:
+		o->wait = true;
+		break;
+	case 'h':
+		say_help();
+		break;
+	case 'V':
+		say_version();
+		break;
+	}
+}
+
+/* The word that getopt_long() could not use. */
+static void bad_option(int option, char **argv)
+{
+	char letter[] = { '-', (char)optopt, 0 };
+	const char *word = optopt && optopt < OPT_RAM ? letter : argv[optind - 1];
+
+	if (option == ':')
+		die(EXIT_QUIRE, "option %s needs a value; " TRY_HELP, word);
+	if (optopt >= OPT_RAM)
+		die(EXIT_QUIRE, "option %s takes no value; " TRY_HELP, word);
+	die(EXIT_QUIRE, "unknown option %s; " TRY_HELP, word);
+}
+
+static void parse_run(struct options *o, int argc, char **argv)
+{
+	bool report_chosen = false;
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, "+:hV", long_options, NULL)) != -1) {
+		if (option == '?' || option == ':')
+			bad_option(option, argv);
+		report_chosen |= option == OPT_REPORT;
+		take_option(o, option);
+	}
+	if (o->output && !report_chosen)
+		o->report = REPORT_TEXT;
+	if (optind == argc)
+		die_usage("no program to run");
+	o->program = argv + optind;
+}
+
+void options_parse(struct options *o, int argc, char **argv)
+{
+	*o = (struct options){ .ram = DEFAULT_RAM, .cpus = host_cpus(), .report = REPORT_NONE };
+	if (argc < 2)
+		die_usage("no command");
+	if (!strcmp(argv[1], "run"))
+		parse_run(o, argc - 1, argv + 1);
+	else if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+		say_help();
+	else if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
+		say_version();
+	else if (argv[1][0] == '-')
+		die(EXIT_QUIRE, "unknown option %s; try 'quire --help'", argv[1]);
+	else
+		die(EXIT_QUIRE,
+		    "unknown command '%s': 'quire run %s' runs a program; "
+		    "try 'quire --help'",
+		    argv[1], argv[1]);
+}

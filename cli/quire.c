@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* quire.c - the quire command: options, the machine's run, the report, the exit status. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+
+static void say(const char *fmt, va_list args)
+{
+	char text[1024];
+
+	/* One write, so that it does not mix with what guests print meanwhile. */
+	vsnprintf(text, sizeof(text), fmt, args);
+	fprintf(stderr, "quire: %s\n", text);
+}
+
+void complain(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(fmt, args);
+	va_end(args);
+}
+
+void die(int status, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(fmt, args);
+	va_end(args);
+	exit(status);
+}
+
+/*
+ * An unwritable file is found before the program runs, not after it. To open a pipe, a terminal
+ * and the like would be noticed at its other end.
+ */
+static void check_writable(const char *option, const char *path)
+{
+	struct stat st;
+	FILE *file;
+
+	if (!path || (!stat(path, &st) && !S_ISREG(st.st_mode)))
+		return;
+	file = fopen(path, "we");
+	if (!file)
+		die(EXIT_QUIRE, "%s %s: %s", option, path, strerror(errno));
+	fclose(file);
+}
+
+int main(int argc, char **argv)
+{
+	static struct options options;
+	static struct machine machine = { .opt = &options };
+	int status;
+
+	options_parse(&options, argc, argv);
+	check_writable("--output", options.output);
+	check_writable("--trace", options.trace);
+	status = machine_run(&machine);
+	if (machine.first && options.report != REPORT_NONE && report_write(&machine) && !status)
+		status = EXIT_QUIRE;
+	return status;
+}
