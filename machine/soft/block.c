@@ -18,6 +18,8 @@ struct soft_blk {
 	u64 bytes;
 	unsigned long fail_nth[2]; /* by direction: read, write */
 	int fail_err[2];
+	pgoff_t bad_page;
+	bool bad[2]; /* by direction: transfers of bad_page fail */
 	struct soft_blk_stats stats;
 };
 
@@ -94,6 +96,20 @@ void soft_blk_fail(u64 dev, bool write, unsigned long nth, int err)
 	pthread_mutex_unlock(&blk_lock);
 }
 
+void soft_blk_bad_page(u64 dev, pgoff_t index, bool read, bool write)
+{
+	struct soft_blk *blk;
+
+	pthread_mutex_lock(&blk_lock);
+	blk = blk_find(dev);
+	if (blk) {
+		blk->bad_page = index;
+		blk->bad[false] = read;
+		blk->bad[true] = write;
+	}
+	pthread_mutex_unlock(&blk_lock);
+}
+
 struct soft_blk_stats soft_blk_stats(u64 dev)
 {
 	struct soft_blk_stats stats = { 0 };
@@ -138,6 +154,8 @@ static int blk_rw_locked(struct soft_blk *blk, pgoff_t index, struct page *const
 {
 	if (blk->fail_nth[write] && !--blk->fail_nth[write])
 		return blk->fail_err[write];
+	if (blk->bad[write] && blk->bad_page - index < n)
+		return -EIO;
 	for (unsigned int i = 0; i < n; i++)
 		blk_copy_page(blk, index + i, page_address(pages[i]), write);
 	*(write ? &blk->stats.writes : &blk->stats.reads) += 1;

@@ -88,6 +88,8 @@ int soft_blk_resize(u64 dev, u64 bytes);
 unsigned char *soft_blk_data(u64 dev);
 /* The nth transfer in this direction from now on fails with the errno given (negative). 0: none. */
 void soft_blk_fail(u64 dev, bool write, unsigned long nth, int err);
+/* Every transfer in these directions that includes the page fails with -EIO. One page of a device. */
+void soft_blk_bad_page(u64 dev, pgoff_t index, bool read, bool write);
 
 struct soft_blk_stats {
 	u64 reads, writes;		/* calls */
