@@ -288,7 +288,8 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], "list"))
 			printf("%s\n", cases[i].name);
 		else if (!strcmp(argv[1], cases[i].name)) {
-			printf("%s %.2f\n", argv[1], cases[i].run(argc > 2 ? atol(argv[2]) : cases[i].n));
+			printf("%s %.2f\n", argv[1],
+			       cases[i].run(argc > 2 ? atol(argv[2]) : cases[i].n));
 			return 0;
 		}
 	}

@@ -22,10 +22,10 @@ struct files files;
 static char out[1 << 16];
 static size_t out_len;
 
-static unsigned char *only;		/* bitmap of top-level steps, or NULL: all */
+static unsigned char *only; /* bitmap of top-level steps, or NULL: all */
 static unsigned long only_bits;
-static char *skip_paths;		/* ",12.3,14.1," */
-static char *disabled_ops;		/* ",fork,brk," */
+static char *skip_paths; /* ",12.3,14.1," */
+static char *disabled_ops; /* ",fork,brk," */
 
 uint64_t rnd(struct rng *r)
 {
@@ -234,7 +234,8 @@ static void usage(void)
 {
 	fputs("usage: difftest [--seed N] [--steps N] [--only N-N,N,..|@FILE] [--skip PATH,..]\n"
 	      "                [--no OP,..] [--dir DIR] [--rss] [--extra] [--vma merged|raw|none]\n"
-	      "                [--lie KIND] [--prefix PATH] [--keep] [--ops]\n", stderr);
+	      "                [--lie KIND] [--prefix PATH] [--keep] [--ops]\n",
+	      stderr);
 	exit(2);
 }
 

@@ -27,13 +27,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PAGE		4096UL
-#define A_BASE		0x100000000000UL
-#define WIN_PAGES	512UL
-#define B_PAGES		128UL
-#define ANCHOR_ALIGN	(2UL << 20)
-#define PATH_MAX_LEN	48
-#define MAX_DEPTH	3
+#define PAGE 4096UL
+#define A_BASE 0x100000000000UL
+#define WIN_PAGES 512UL
+#define B_PAGES 128UL
+#define ANCHOR_ALIGN (2UL << 20)
+#define PATH_MAX_LEN 48
+#define MAX_DEPTH 3
 
 struct rng {
 	uint64_t state;
@@ -41,17 +41,17 @@ struct rng {
 
 /* What a step may be, and where it may be drawn. */
 enum {
-	OP_PLAIN = 1,		/* also in a worker thread and in a vfork child */
-	OP_PROC = 2,		/* makes processes or threads: not in those */
-	OP_EXTRA = 4,		/* only with --extra */
-	OP_RSS = 8,		/* only with --rss */
+	OP_PLAIN = 1, /* also in a worker thread and in a vfork child */
+	OP_PROC = 2, /* makes processes or threads: not in those */
+	OP_EXTRA = 4, /* only with --extra */
+	OP_RSS = 8, /* only with --rss */
 };
 
 struct ctx {
 	struct rng rng;
 	char path[PATH_MAX_LEN];
 	int depth;
-	unsigned int allowed;	/* OP_* classes that may be drawn here */
+	unsigned int allowed; /* OP_* classes that may be drawn here */
 };
 
 struct op {
@@ -65,17 +65,23 @@ struct options {
 	uint64_t seed;
 	unsigned long steps;
 	const char *dir;
-	const char *prefix;	/* of every path: set in an exec'ed child */
+	const char *prefix; /* of every path: set in an exec'ed child */
 	const char *self;
 	bool rss;
 	bool extra;
-	bool keep;		/* files are left as they are: an exec'ed child */
+	bool keep; /* files are left as they are: an exec'ed child */
 	bool vma_raw;
 	bool vma_none;
-	int lie;		/* plant a fault of this kind (the driver's self-test) */
+	int lie; /* plant a fault of this kind (the driver's self-test) */
 };
 
-enum { F_SHARED, F_ODD, F_MEMFD, F_PLAIN, NR_FILES };
+enum {
+	F_SHARED,
+	F_ODD,
+	F_MEMFD,
+	F_PLAIN,
+	NR_FILES
+};
 
 /*
  * F_SHARED and F_MEMFD are mapped writable, and their sizes are whole pages:
@@ -123,7 +129,12 @@ struct window {
 	uintptr_t start;
 	uintptr_t end;
 };
-enum { WIN_A, WIN_T, WIN_B, NR_WIN };
+enum {
+	WIN_A,
+	WIN_T,
+	WIN_B,
+	NR_WIN
+};
 extern struct window win[NR_WIN];
 extern uintptr_t anchor;
 void windows_init(void);

@@ -50,8 +50,8 @@ static bool parse_area(const char *line, struct area *a)
 	int at = 0;
 	const char *base, *end = strchrnul(line, '\n');
 
-	if (sscanf(line, "%lx-%lx %7s %lx %*x:%*x %lu%n", &a->start, &a->end, a->perms,
-		   &a->offset, &ino, &at) < 5)
+	if (sscanf(line, "%lx-%lx %7s %lx %*x:%*x %lu%n", &a->start, &a->end, a->perms, &a->offset,
+		   &ino, &at) < 5)
 		return false;
 	while (line[at] == ' ')
 		at++;
@@ -170,7 +170,9 @@ static void op_maps(struct ctx *c)
 
 static void op_contents(struct ctx *c)
 {
-	const struct window *w = &win[one_in(&c->rng, 8) ? WIN_B : one_in(&c->rng, 4) ? WIN_T : WIN_A];
+	const struct window *w = &win[one_in(&c->rng, 8)   ? WIN_B
+				      : one_in(&c->rng, 4) ? WIN_T
+							   : WIN_A];
 	unsigned long pages = (w->end - w->start) / PAGE;
 	unsigned long from = w == &win[WIN_T] ? pages - 96 : 0;
 

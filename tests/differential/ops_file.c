@@ -125,7 +125,8 @@ static void op_transfer(struct ctx *c)
 	}
 	if (vec) {
 		struct iovec iov[2] = {
-			{ (void *)addr, len / 2 }, { (void *)(addr + len / 2), len - len / 2 },
+			{ (void *)addr, len / 2 },
+			{ (void *)(addr + len / 2), len - len / 2 },
 		};
 
 		n = in ? preadv(files.fd[f], iov, 2, off) : pwritev(files.fd[f], iov, 2, off);
@@ -257,8 +258,8 @@ static void op_fallocate(struct ctx *c)
 	if (hole && f == F_PLAIN)
 		off += below(r, PAGE);
 	say("%s %s at %ld %ld = ", hole ? "punch" : "reserve", names[f], (long)off, (long)len);
-	say("%s", res(fallocate(files.fd[f],
-				hole ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE : 0, off, len)));
+	say("%s", res(fallocate(files.fd[f], hole ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE : 0,
+				off, len)));
 	say_size(f);
 }
 
@@ -285,16 +286,10 @@ static void op_file_sum(struct ctx *c)
 }
 
 const struct op file_ops[] = {
-	{ "pwrite", 30, OP_PLAIN, op_pwrite },
-	{ "pread", 30, OP_PLAIN, op_pread },
-	{ "transfer", 60, OP_PLAIN, op_transfer },
-	{ "ftruncate", 25, OP_PLAIN, op_ftruncate },
-	{ "open-trunc", 4, OP_PLAIN, op_open_trunc },
-	{ "sendfile", 10, OP_PLAIN, op_sendfile },
-	{ "copy-range", 10, OP_PLAIN, op_copy_range },
-	{ "splice", 10, OP_PLAIN, op_splice },
-	{ "fallocate", 10, OP_PLAIN, op_fallocate },
-	{ "fsync", 2, OP_PLAIN, op_fsync },
-	{ "file-sum", 12, OP_PLAIN, op_file_sum },
-	{ 0 },
+	{ "pwrite", 30, OP_PLAIN, op_pwrite },	       { "pread", 30, OP_PLAIN, op_pread },
+	{ "transfer", 60, OP_PLAIN, op_transfer },     { "ftruncate", 25, OP_PLAIN, op_ftruncate },
+	{ "open-trunc", 4, OP_PLAIN, op_open_trunc },  { "sendfile", 10, OP_PLAIN, op_sendfile },
+	{ "copy-range", 10, OP_PLAIN, op_copy_range }, { "splice", 10, OP_PLAIN, op_splice },
+	{ "fallocate", 10, OP_PLAIN, op_fallocate },   { "fsync", 2, OP_PLAIN, op_fsync },
+	{ "file-sum", 12, OP_PLAIN, op_file_sum },     { 0 },
 };

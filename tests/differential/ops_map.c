@@ -55,13 +55,21 @@ static bool have_pkeys(void)
 static int pick_prot(struct rng *r)
 {
 	switch (below(r, 16)) {
-	case 0: return PROT_NONE;
-	case 1: case 2: return PROT_READ;
-	case 3: return PROT_READ | PROT_EXEC;
-	case 4: return PROT_READ | PROT_WRITE | PROT_EXEC;
-	case 5: return PROT_WRITE;
-	case 6: return have_pkeys() ? PROT_READ : PROT_EXEC;
-	default: return PROT_READ | PROT_WRITE;
+	case 0:
+		return PROT_NONE;
+	case 1:
+	case 2:
+		return PROT_READ;
+	case 3:
+		return PROT_READ | PROT_EXEC;
+	case 4:
+		return PROT_READ | PROT_WRITE | PROT_EXEC;
+	case 5:
+		return PROT_WRITE;
+	case 6:
+		return have_pkeys() ? PROT_READ : PROT_EXEC;
+	default:
+		return PROT_READ | PROT_WRITE;
 	}
 }
 
@@ -100,7 +108,9 @@ static void choose_backing(struct rng *r, struct map_args *m)
 	m->fd = -1;
 	m->off = 0;
 	switch (below(r, 8)) {
-	case 0: case 1: case 2:
+	case 0:
+	case 1:
+	case 2:
 		m->flags = MAP_PRIVATE | MAP_ANONYMOUS;
 		m->what = "anon";
 		return;
@@ -127,11 +137,12 @@ static void choose_place(struct rng *r, struct map_args *m)
 {
 	m->addr = pick_page(r);
 	switch (below(r, 8)) {
-	case 0: case 1:
+	case 0:
+	case 1:
 		m->addr = 0;
 		break;
 	case 2:
-		break;				/* a hint */
+		break; /* a hint */
 	case 3:
 		m->flags |= MAP_FIXED_NOREPLACE;
 		break;
@@ -146,22 +157,60 @@ static void choose_place(struct rng *r, struct map_args *m)
 static void choose_hostile(struct rng *r, struct map_args *m)
 {
 	switch (below(r, 16)) {
-	case 0: m->len = 0; break;
-	case 1: m->len = -PAGE; break;
-	case 2: m->len = 1UL << 47; break;
-	case 3: m->len = (1UL << 63) + PAGE; break;
-	case 4: m->fd = 999; break;
-	case 5: m->fd = files.dir; m->flags &= ~MAP_ANONYMOUS; break;
-	case 6: m->fd = files.wronly; m->flags &= ~MAP_ANONYMOUS; break;
-	case 7: m->fd = files.pipe[0]; m->flags &= ~MAP_ANONYMOUS; break;
-	case 8: m->off += 1 + below(r, PAGE - 1); break;
-	case 9: m->off = 0x7ffffffffffff000L; break;
-	case 10: m->off = -(long)PAGE; break;
-	case 11: m->flags &= ~MAP_TYPE; break;
-	case 12: m->flags |= MAP_TYPE; break;
-	case 13: m->addr = 1UL << 47; break;
-	case 14: m->addr = (1UL << 47) - PAGE; m->flags |= MAP_FIXED; m->len = 2 * PAGE; break;
-	case 15: m->addr = 0x8000000000000000UL; m->flags |= MAP_FIXED; break;
+	case 0:
+		m->len = 0;
+		break;
+	case 1:
+		m->len = -PAGE;
+		break;
+	case 2:
+		m->len = 1UL << 47;
+		break;
+	case 3:
+		m->len = (1UL << 63) + PAGE;
+		break;
+	case 4:
+		m->fd = 999;
+		break;
+	case 5:
+		m->fd = files.dir;
+		m->flags &= ~MAP_ANONYMOUS;
+		break;
+	case 6:
+		m->fd = files.wronly;
+		m->flags &= ~MAP_ANONYMOUS;
+		break;
+	case 7:
+		m->fd = files.pipe[0];
+		m->flags &= ~MAP_ANONYMOUS;
+		break;
+	case 8:
+		m->off += 1 + below(r, PAGE - 1);
+		break;
+	case 9:
+		m->off = 0x7ffffffffffff000L;
+		break;
+	case 10:
+		m->off = -(long)PAGE;
+		break;
+	case 11:
+		m->flags &= ~MAP_TYPE;
+		break;
+	case 12:
+		m->flags |= MAP_TYPE;
+		break;
+	case 13:
+		m->addr = 1UL << 47;
+		break;
+	case 14:
+		m->addr = (1UL << 47) - PAGE;
+		m->flags |= MAP_FIXED;
+		m->len = 2 * PAGE;
+		break;
+	case 15:
+		m->addr = 0x8000000000000000UL;
+		m->flags |= MAP_FIXED;
+		break;
 	}
 }
 
@@ -220,8 +269,10 @@ static void op_mprotect(struct ctx *c)
 	int prot = pick_prot(r);
 
 	if (one_in(r, 40)) {
-		static const int odd[] = { 0x8, 0x10, PROT_GROWSDOWN, PROT_GROWSUP,
-					   PROT_GROWSDOWN | PROT_GROWSUP, 0x100 };
+		static const int odd[] = {
+			0x8,  0x10, PROT_GROWSDOWN, PROT_GROWSUP, PROT_GROWSDOWN | PROT_GROWSUP,
+			0x100
+		};
 
 		prot |= odd[below(r, 6)];
 	}
@@ -296,14 +347,24 @@ static void advise(struct ctx *c, const struct advice *list, size_t n)
 static void op_madvise(struct ctx *c)
 {
 	static const struct advice list[] = {
-		{ "DONTNEED", MADV_DONTNEED }, { "DONTNEED", MADV_DONTNEED },
-		{ "DONTNEED", MADV_DONTNEED }, { "DONTNEED", MADV_DONTNEED },
-		{ "FREE", MADV_FREE }, { "NORMAL", MADV_NORMAL }, { "RANDOM", MADV_RANDOM },
-		{ "SEQUENTIAL", MADV_SEQUENTIAL }, { "WILLNEED", MADV_WILLNEED },
-		{ "DONTFORK", MADV_DONTFORK }, { "DOFORK", MADV_DOFORK },
-		{ "WIPEONFORK", MADV_WIPEONFORK }, { "KEEPONFORK", MADV_KEEPONFORK },
-		{ "DONTDUMP", MADV_DONTDUMP }, { "DODUMP", MADV_DODUMP },
-		{ "bad", 1000 }, { "bad", -1 }, { "bad", 5 },
+		{ "DONTNEED", MADV_DONTNEED },
+		{ "DONTNEED", MADV_DONTNEED },
+		{ "DONTNEED", MADV_DONTNEED },
+		{ "DONTNEED", MADV_DONTNEED },
+		{ "FREE", MADV_FREE },
+		{ "NORMAL", MADV_NORMAL },
+		{ "RANDOM", MADV_RANDOM },
+		{ "SEQUENTIAL", MADV_SEQUENTIAL },
+		{ "WILLNEED", MADV_WILLNEED },
+		{ "DONTFORK", MADV_DONTFORK },
+		{ "DOFORK", MADV_DOFORK },
+		{ "WIPEONFORK", MADV_WIPEONFORK },
+		{ "KEEPONFORK", MADV_KEEPONFORK },
+		{ "DONTDUMP", MADV_DONTDUMP },
+		{ "DODUMP", MADV_DODUMP },
+		{ "bad", 1000 },
+		{ "bad", -1 },
+		{ "bad", 5 },
 	};
 
 	advise(c, list, sizeof(list) / sizeof(list[0]));
@@ -312,8 +373,11 @@ static void op_madvise(struct ctx *c)
 static void op_madvise_extra(struct ctx *c)
 {
 	static const struct advice list[] = {
-		{ "REMOVE", MADV_REMOVE }, { "COLD", MADV_COLD }, { "PAGEOUT", MADV_PAGEOUT },
-		{ "POPULATE_READ", MADV_POPULATE_READ }, { "POPULATE_WRITE", MADV_POPULATE_WRITE },
+		{ "REMOVE", MADV_REMOVE },
+		{ "COLD", MADV_COLD },
+		{ "PAGEOUT", MADV_PAGEOUT },
+		{ "POPULATE_READ", MADV_POPULATE_READ },
+		{ "POPULATE_WRITE", MADV_POPULATE_WRITE },
 		{ "NOHUGEPAGE", MADV_NOHUGEPAGE },
 	};
 
@@ -362,10 +426,18 @@ static void op_read(struct ctx *c)
 	struct fault f;
 
 	switch (below(r, 40)) {
-	case 0: addr = (addr & ~(PAGE - 1)) + PAGE - 4; break;	/* over a page's end */
-	case 1: addr = 0x8000000000000000UL; break;		/* not canonical */
-	case 2: addr = 8; break;
-	case 3: addr = 0xffff800000000000UL; break;		/* the kernel's half */
+	case 0:
+		addr = (addr & ~(PAGE - 1)) + PAGE - 4;
+		break; /* over a page's end */
+	case 1:
+		addr = 0x8000000000000000UL;
+		break; /* not canonical */
+	case 2:
+		addr = 8;
+		break;
+	case 3:
+		addr = 0xffff800000000000UL;
+		break; /* the kernel's half */
 	}
 	say("%s = ", pa(addr));
 	if (safe_read(addr, &val, &f))

@@ -166,8 +166,8 @@ static void op_exec_self(struct ctx *c)
 	char seed[32], steps[32], prefix[2 * PATH_MAX_LEN];
 	bool by_vfork = one_in(&c->rng, 2);
 	char *argv[20] = {
-		(char *)opt.self, "--seed", seed, "--steps", steps, "--prefix", prefix,
-		"--dir", (char *)opt.dir, "--keep", NULL,
+		(char *)opt.self, "--seed",	   seed,     "--steps", steps, "--prefix", prefix,
+		"--dir",	  (char *)opt.dir, "--keep", NULL,
 	};
 	pid_t pid;
 

@@ -51,19 +51,19 @@ void touch_init(void)
 }
 
 /* Run ACCESS; false, with *f filled in, when it faulted. */
-#define GUARDED(f, ACCESS)				\
-	do {						\
-		sigjmp_buf jb;				\
-							\
-		if (sigsetjmp(jb, 0)) {			\
-			resume = NULL;			\
-			*(f) = last;			\
-			return false;			\
-		}					\
-		resume = &jb;				\
-		ACCESS;					\
-		resume = NULL;				\
-		return true;				\
+#define GUARDED(f, ACCESS)              \
+	do {                            \
+		sigjmp_buf jb;          \
+                                        \
+		if (sigsetjmp(jb, 0)) { \
+			resume = NULL;  \
+			*(f) = last;    \
+			return false;   \
+		}                       \
+		resume = &jb;           \
+		ACCESS;                 \
+		resume = NULL;          \
+		return true;            \
 	} while (0)
 
 bool safe_read(uintptr_t addr, uint64_t *val, struct fault *f)
@@ -117,6 +117,6 @@ void say_fault(const struct fault *f)
 
 	if (opt.lie == 3 && code == SEGV_ACCERR)
 		code = SEGV_MAPERR;
-	say("%s code %d at %s%s", f->signo == SIGBUS ? "SIGBUS" : "SIGSEGV", code,
-	    pa(f->addr), f->write ? " w" : "");
+	say("%s code %d at %s%s", f->signo == SIGBUS ? "SIGBUS" : "SIGSEGV", code, pa(f->addr),
+	    f->write ? " w" : "");
 }

@@ -72,7 +72,10 @@ size_t keep_in(uintptr_t addr, size_t len)
 uintptr_t pick_page(struct rng *r)
 {
 	switch (below(r, 16)) {
-	case 0: case 1: case 2: case 3:
+	case 0:
+	case 1:
+	case 2:
+	case 3:
 		return anchor - (1 + below(r, one_in(r, 8) ? WIN_PAGES : 32)) * PAGE;
 	case 4:
 		return win[WIN_B].start + below(r, 24) * PAGE;
@@ -91,12 +94,18 @@ uintptr_t pick_addr(struct rng *r)
 	if (!one_in(r, 24))
 		return p;
 	switch (below(r, 6)) {
-	case 0: return p + 1 + below(r, PAGE - 1);
-	case 1: return p + 2048;
-	case 2: return 1UL << 47;
-	case 3: return (1UL << 47) - PAGE;
-	case 4: return -PAGE;
-	default: return 0x8000000000000000UL + A_BASE;
+	case 0:
+		return p + 1 + below(r, PAGE - 1);
+	case 1:
+		return p + 2048;
+	case 2:
+		return 1UL << 47;
+	case 3:
+		return (1UL << 47) - PAGE;
+	case 4:
+		return -PAGE;
+	default:
+		return 0x8000000000000000UL + A_BASE;
 	}
 }
 
@@ -110,9 +119,14 @@ size_t pick_len(struct rng *r)
 		return odd[below(r, sizeof(odd) / sizeof(odd[0]))];
 	}
 	switch (below(r, 8)) {
-	case 0: return (1 + below(r, 64)) * PAGE;
-	case 1: return (1 + below(r, 8)) * PAGE - below(r, PAGE);
-	case 2: case 3: return (1 + below(r, 16)) * PAGE;
-	default: return (1 + below(r, 4)) * PAGE;
+	case 0:
+		return (1 + below(r, 64)) * PAGE;
+	case 1:
+		return (1 + below(r, 8)) * PAGE - below(r, PAGE);
+	case 2:
+	case 3:
+		return (1 + below(r, 16)) * PAGE;
+	default:
+		return (1 + below(r, 4)) * PAGE;
 	}
 }

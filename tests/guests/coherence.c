@@ -92,7 +92,8 @@ int main(void)
 	off = 0;
 	lseek(fd2, 0, SEEK_SET);
 	CHECK(sendfile(fd2, fd, &off, PAGES * PAGE) == (ssize_t)(PAGES * PAGE) &&
-	      !memcmp(map, map2, PAGES * PAGE), "sendfile");
+		      !memcmp(map, map2, PAGES * PAGE),
+	      "sendfile");
 	for (int i = 0; i < PAGES; i++)
 		memset(map2 + i * PAGE, 60 + i, PAGE);
 	off = 0;
@@ -123,9 +124,11 @@ int main(void)
 		memset(map, 9, 20);
 		lseek(fd, 0, SEEK_SET);
 		CHECK(readv(fd, iov, 2) == 20 && buf[9] == 9 && map[8 * PAGE + 9] == 9 &&
-		      map[8 * PAGE + 10] == 7, "readv into the file's own mapping");
+			      map[8 * PAGE + 10] == 7,
+		      "readv into the file's own mapping");
 	}
-	CHECK(pwrite(fd, map, PAGE, 0) == (ssize_t)PAGE && map[0] == 9, "a page written onto itself");
+	CHECK(pwrite(fd, map, PAGE, 0) == (ssize_t)PAGE && map[0] == 9,
+	      "a page written onto itself");
 	CHECK(pwrite(fd, map + 12 * PAGE, PAGE, 2 * PAGE) == (ssize_t)PAGE && map[2 * PAGE] == 7,
 	      "from the mapping to another page");
 	/* Through a second descriptor, appended. */

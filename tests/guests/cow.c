@@ -50,7 +50,8 @@ int main(void)
 		s[0] = 42;
 		_exit(differs(a, 2) ? 1 : 7);
 	}
-	CHECK(exited(wait_for(pid), 7) && !differs(a, 1) && s[0] == 42, "a child's stores are its own");
+	CHECK(exited(wait_for(pid), 7) && !differs(a, 1) && s[0] == 42,
+	      "a child's stores are its own");
 	fill(a, 3);
 	pid = split();
 	if (!pid) {
@@ -93,8 +94,10 @@ int main(void)
 	if (!pid) {
 		catch_faults(0);
 		_exit(a[0] == 0 && a[15 * PAGE] == 0 && a[32 * PAGE] == 6 &&
-		      FAULTED(*(volatile char *)(a + 16 * PAGE), SIGSEGV, SEGV_MAPERR, a + 16 * PAGE)
-		      ? 5 : 1);
+				      FAULTED(*(volatile char *)(a + 16 * PAGE), SIGSEGV,
+					      SEGV_MAPERR, a + 16 * PAGE)
+			      ? 5
+			      : 1);
 	}
 	CHECK(exited(wait_for(pid), 5) && a[0] == 6 && a[20 * PAGE] == 6, "WIPEONFORK, DONTFORK");
 	MUST(madvise(a, PAGES * PAGE, MADV_DONTNEED));

@@ -27,7 +27,8 @@ static void alarm_in(int ms)
 	setitimer(ITIMER_REAL, &it, NULL);
 }
 
-#define IS_EINTR(call) (count = 0, alarm_in(30), errno = 0, (call) == -1 && errno == EINTR && count == 1)
+#define IS_EINTR(call) \
+	(count = 0, alarm_in(30), errno = 0, (call) == -1 && errno == EINTR && count == 1)
 
 static void *kicker(void *arg)
 {
@@ -91,7 +92,8 @@ int main(void)
 	handle(SIGUSR1, on_sig, 0);
 	count = 0;
 	pthread_create(&t, NULL, kicker, &me);
-	CHECK(read(p[0], &c, 1) == -1 && errno == EINTR && count == 1, "pthread_kill to a blocked thread");
+	CHECK(read(p[0], &c, 1) == -1 && errno == EINTR && count == 1,
+	      "pthread_kill to a blocked thread");
 	pthread_join(t, NULL);
 
 	/* Masks. */
@@ -110,11 +112,13 @@ int main(void)
 		sigqueue(getpid(), SIGRTMIN, (union sigval){ .sival_int = 10 + i });
 	MUST(sigpending(&set));
 	CHECK(count == 0 && sigismember(&set, SIGUSR1) && sigismember(&set, SIGUSR2) &&
-	      sigismember(&set, SIGRTMIN) && !sigismember(&set, SIGALRM), "blocked and pending");
+		      sigismember(&set, SIGRTMIN) && !sigismember(&set, SIGALRM),
+	      "blocked and pending");
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN);
 	CHECK(sigwaitinfo(&set, &si) == SIGRTMIN && si.si_value.sival_int == 10 &&
-	      si.si_pid == getpid() && si.si_code == SI_QUEUE, "sigwaitinfo");
+		      si.si_pid == getpid() && si.si_code == SI_QUEUE,
+	      "sigwaitinfo");
 	MUST(sigprocmask(SIG_SETMASK, &old, NULL));
 	CHECK(count == 4 && sender == getpid(), "delivered once unblocked (%d)", count);
 	ts = (struct timespec){ 0, 20000000 };
@@ -136,7 +140,8 @@ int main(void)
 		for (;;)
 			pause();
 	kill(pid, SIGSTOP);
-	CHECK(waitpid(pid, &st, WUNTRACED) == pid && WIFSTOPPED(st) && WSTOPSIG(st) == SIGSTOP, "stop");
+	CHECK(waitpid(pid, &st, WUNTRACED) == pid && WIFSTOPPED(st) && WSTOPSIG(st) == SIGSTOP,
+	      "stop");
 	kill(pid, SIGCONT);
 	CHECK(waitpid(pid, &st, WCONTINUED) == pid && WIFCONTINUED(st), "continue");
 	kill(pid, SIGSTOP);
@@ -180,7 +185,8 @@ int main(void)
 	if (!pid)
 		_exit(44);
 	CHECK(waitid(P_PID, pid, &si, WEXITED | WNOWAIT) == 0 && si.si_status == 44 &&
-	      si.si_code == CLD_EXITED && waitid(P_PID, pid, &si, WEXITED) == 0, "waitid");
+		      si.si_code == CLD_EXITED && waitid(P_PID, pid, &si, WEXITED) == 0,
+	      "waitid");
 	CHECK(waitpid(-1, &st, 0) == -1 && errno == ECHILD, "no child is left");
 	return failures;
 }

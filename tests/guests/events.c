@@ -26,8 +26,9 @@ static void send_fd(int sock, int fd)
 {
 	char c = 'f', ctl[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct iovec iov = { &c, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl,
-			    .msg_controllen = sizeof(ctl) };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof(ctl)
+	};
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 
 	h->cmsg_level = SOL_SOCKET;
@@ -41,8 +42,9 @@ static int recv_fd(int sock)
 {
 	char c, *ctl = map_anon(PAGE, MAP_PRIVATE);
 	struct iovec iov = { &c, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl,
-			    .msg_controllen = PAGE };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = PAGE
+	};
 	int fd = -1;
 
 	MUST(recvmsg(sock, &m, 0));
@@ -53,7 +55,8 @@ static int recv_fd(int sock)
 
 int main(void)
 {
-	int ep = MUST(epoll_create1(0)), tfd = MUST(timerfd_create(CLOCK_MONOTONIC, 0)), sfd, sv[2], fd;
+	int ep = MUST(epoll_create1(0)), tfd = MUST(timerfd_create(CLOCK_MONOTONIC, 0)), sfd, sv[2],
+	    fd;
 	struct epoll_event ev[4], *out = (struct epoll_event *)map_anon(PAGE, MAP_PRIVATE);
 	struct itimerspec its = { { 0, 2000000 }, { 0, 2000000 } };
 	uint64_t total = 0, v;
@@ -96,7 +99,8 @@ int main(void)
 		_exit(0);
 	}
 	CHECK(read(sfd, &ssi, sizeof(ssi)) == sizeof(ssi) && ssi.ssi_signo == SIGUSR1 &&
-	      ssi.ssi_int == 77 && ssi.ssi_pid == (uint32_t)pid, "signalfd");
+		      ssi.ssi_int == 77 && ssi.ssi_pid == (uint32_t)pid,
+	      "signalfd");
 	wait_for(pid);
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
 	pf[0] = (struct pollfd){ sv[0], POLLIN, 0 };
@@ -125,6 +129,7 @@ int main(void)
 	MUST(ftruncate(fd, PAGE));
 	MUST(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_WRITE));
 	CHECK(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED &&
-	      errno == EPERM, "a sealed memfd cannot be mapped writable");
+		      errno == EPERM,
+	      "a sealed memfd cannot be mapped writable");
 	return failures;
 }

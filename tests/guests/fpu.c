@@ -10,8 +10,8 @@ static bool have_avx;
 static void clobber_avx(void)
 {
 	__asm__ volatile("vpcmpeqd %%xmm0,%%xmm0,%%xmm0\n\tvinsertf128 $1,%%xmm0,%%ymm0,%%ymm0\n\t"
-			 "vmovaps %%ymm0,%%ymm15\n\tvmovaps %%ymm0,%%ymm7\n\tvzeroupper"
-			 ::: "xmm0", "xmm7", "xmm15");
+			 "vmovaps %%ymm0,%%ymm15\n\tvmovaps %%ymm0,%%ymm7\n\tvzeroupper" ::
+				 : "xmm0", "xmm7", "xmm15");
 }
 
 static void on_alarm(int sig, siginfo_t *si, void *uc)
@@ -35,13 +35,15 @@ static void ticking(int us)
 	setitimer(ITIMER_REAL, &it, NULL);
 }
 
-#define EACH(m) m(0) m(1) m(2) m(3) m(4) m(5) m(6) m(7) m(8) m(9) m(10) m(11) m(12) m(13) m(14) m(15)
+#define EACH(m) \
+	m(0) m(1) m(2) m(3) m(4) m(5) m(6) m(7) m(8) m(9) m(10) m(11) m(12) m(13) m(14) m(15)
 #define LOAD_XMM(n) "movupd 16*" #n "(%[in]),%%xmm" #n "\n\t"
 #define STORE_XMM(n) "movupd %%xmm" #n ",16*" #n "(%[out])\n\t"
 #define LOAD_YMM(n) "vmovupd 32*" #n "(%[in]),%%ymm" #n "\n\t"
 #define STORE_YMM(n) "vmovupd %%ymm" #n ",32*" #n "(%[out])\n\t"
-#define VECTORS "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
-	"xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+#define VECTORS                                                                                  \
+	"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+		"xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
 
 /* All registers are loaded, @page is stored to, getppid is called, a while passes. */
 static long keep_xmm(char *page, long spins)
@@ -50,9 +52,8 @@ static long keep_xmm(char *page, long spins)
 
 	for (int i = 0; i < 32; i++)
 		in[i] = 1000.5 + i;
-	__asm__ volatile(EACH(LOAD_XMM)
-			 "movb $1,(%[page])\n\tmov $110,%%eax\n\tsyscall\n\t"
-			 "1: dec %[spins]\n\tjnz 1b\n\t" EACH(STORE_XMM)
+	__asm__ volatile(EACH(LOAD_XMM) "movb $1,(%[page])\n\tmov $110,%%eax\n\tsyscall\n\t"
+					"1: dec %[spins]\n\tjnz 1b\n\t" EACH(STORE_XMM)
 			 : [spins] "+r"(spins)
 			 : [in] "r"(in), [out] "r"(out), [page] "r"(page)
 			 : "rax", "rcx", "r11", "memory", VECTORS);
@@ -65,12 +66,12 @@ static long keep_ymm(char *page, long spins)
 
 	for (int i = 0; i < 64; i++)
 		in[i] = 2000.25 + i;
-	__asm__ volatile(EACH(LOAD_YMM)
-			 "movb $1,(%[page])\n\tmov $110,%%eax\n\tsyscall\n\t"
-			 "1: dec %[spins]\n\tjnz 1b\n\t" EACH(STORE_YMM) "vzeroupper\n\t"
-			 : [spins] "+r"(spins)
-			 : [in] "r"(in), [out] "r"(out), [page] "r"(page)
-			 : "rax", "rcx", "r11", "memory", VECTORS);
+	__asm__ volatile(
+		EACH(LOAD_YMM) "movb $1,(%[page])\n\tmov $110,%%eax\n\tsyscall\n\t"
+			       "1: dec %[spins]\n\tjnz 1b\n\t" EACH(STORE_YMM) "vzeroupper\n\t"
+		: [spins] "+r"(spins)
+		: [in] "r"(in), [out] "r"(out), [page] "r"(page)
+		: "rax", "rcx", "r11", "memory", VECTORS);
 	return memcmp(in, out, sizeof(in)) != 0;
 }
 
@@ -81,7 +82,8 @@ static void *in_thread(void *arg)
 
 	(void)arg;
 	for (int i = 0; i < 256; i++)
-		bad += keep_xmm(area + i * PAGE, 2000) + (have_avx ? keep_ymm(area + i * PAGE, 2000) : 0);
+		bad += keep_xmm(area + i * PAGE, 2000) +
+		       (have_avx ? keep_ymm(area + i * PAGE, 2000) : 0);
 	return (void *)bad;
 }
 
@@ -90,7 +92,7 @@ int main(void)
 	char *area = map_anon(2048 * PAGE, MAP_PRIVATE);
 	volatile double x = 1, ref = 1;
 	uint16_t cw = 0x027f, got = 0;
-	uint32_t csr = 0x1f80 | 0x6000, got_csr = 0;	/* round toward zero */
+	uint32_t csr = 0x1f80 | 0x6000, got_csr = 0; /* round toward zero */
 	long bad = 0;
 	pthread_t t[4];
 	pid_t pid;
@@ -120,7 +122,7 @@ int main(void)
 	for (long i = 0; i < 30000000; i++)
 		ref = ref * 1.0000001 + 0.5;
 	CHECK(x == ref, "a long sum under signals");
-	__asm__ volatile("fldcw %0\n\tldmxcsr %1" :: "m"(cw), "m"(csr));
+	__asm__ volatile("fldcw %0\n\tldmxcsr %1" ::"m"(cw), "m"(csr));
 	ticking(1000);
 	count = 0;
 	while (count < 5)
@@ -136,7 +138,7 @@ int main(void)
 	CHECK(exited(wait_for(pid), 6), "in a child");
 	cw = 0x37f;
 	csr = 0x1f80;
-	__asm__ volatile("fldcw %0\n\tldmxcsr %1" :: "m"(cw), "m"(csr));
+	__asm__ volatile("fldcw %0\n\tldmxcsr %1" ::"m"(cw), "m"(csr));
 	ticking(700);
 	for (int i = 0; i < 4; i++)
 		pthread_create(&t[i], NULL, in_thread, NULL);

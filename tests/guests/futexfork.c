@@ -74,7 +74,8 @@ static void run(struct shared *s, const char *what)
 	for (int i = 0; i < CHILDREN; i++)
 		bad += !exited(wait_for(-1), 0);
 	CHECK(!bad && s->counter == CHILDREN * ROUNDS && s->turn == 50 * CHILDREN &&
-	      s->seen == CHILDREN * 100, "%s", what);
+		      s->seen == CHILDREN * 100,
+	      "%s", what);
 }
 
 /* A private futex after fork: parent and child each have their own, of one address. */
@@ -153,7 +154,8 @@ int main(void)
 	CHECK(syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 1, NULL) < 0 && errno == EAGAIN,
 	      "a changed word is not waited for");
 	CHECK(syscall(SYS_futex, (char *)word + 1, FUTEX_WAIT_PRIVATE, 0, NULL) < 0 &&
-	      errno == EINVAL, "an odd address");
+		      errno == EINVAL,
+	      "an odd address");
 	munmap(word, PAGE);
 	CHECK(syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, NULL) < 0 && errno == EFAULT,
 	      "no memory there");

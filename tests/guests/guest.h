@@ -31,27 +31,27 @@
 
 static int failures __attribute__((unused));
 
-#define CHECK(cond, ...)					\
-	do {							\
-		bool ok_ = (cond);				\
-								\
-		printf(__VA_ARGS__);				\
-		printf(": %s\n", ok_ ? "ok" : "FAIL");		\
-		fflush(stdout);					\
-		failures += !ok_;				\
+#define CHECK(cond, ...)                               \
+	do {                                           \
+		bool ok_ = (cond);                     \
+                                                       \
+		printf(__VA_ARGS__);                   \
+		printf(": %s\n", ok_ ? "ok" : "FAIL"); \
+		fflush(stdout);                        \
+		failures += !ok_;                      \
 	} while (0)
 
 /* A call that must work for the guest to make sense. */
-#define MUST(call)						\
-	({							\
-		__typeof__(call) r_ = (call);			\
-								\
-		if ((long)r_ == -1) {				\
+#define MUST(call)                                                  \
+	({                                                          \
+		__typeof__(call) r_ = (call);                       \
+                                                                    \
+		if ((long)r_ == -1) {                               \
 			printf("%s: %s\n", #call, strerror(errno)); \
-			fflush(stdout);				\
-			_exit(99);				\
-		}						\
-		r_;						\
+			fflush(stdout);                             \
+			_exit(99);                                  \
+		}                                                   \
+		r_;                                                 \
 	})
 
 static inline char *map_anon(size_t len, int flags)
@@ -127,18 +127,18 @@ static inline void catch_faults(int flags)
 	handle(SIGBUS, on_fault, flags | SA_NODEFER);
 }
 
-#define TRY(access)						\
-	({							\
-		volatile bool done_ = false;			\
-								\
-		if (!sigsetjmp(fault_jmp, 0)) {			\
-			access;					\
-			done_ = true;				\
-		}						\
-		done_;						\
+#define TRY(access)                             \
+	({                                      \
+		volatile bool done_ = false;    \
+                                                \
+		if (!sigsetjmp(fault_jmp, 0)) { \
+			access;                 \
+			done_ = true;           \
+		}                               \
+		done_;                          \
 	})
 
-#define FAULTED(access, sig, code, addr)			\
+#define FAULTED(access, sig, code, addr)                                                 \
 	(!TRY(access) && fault_info.si_signo == (sig) && fault_info.si_code == (code) && \
 	 fault_info.si_addr == (void *)(addr))
 

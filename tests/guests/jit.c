@@ -6,7 +6,7 @@ typedef int (*code_fn)(void);
 
 static void emit(char *at, int value)
 {
-	char code[6] = { (char)0xb8, 0, 0, 0, 0, (char)0xc3 };	/* mov $value,%eax; ret */
+	char code[6] = { (char)0xb8, 0, 0, 0, 0, (char)0xc3 }; /* mov $value,%eax; ret */
 
 	memcpy(code + 1, &value, 4);
 	memcpy(at, code, sizeof(code));

@@ -81,7 +81,7 @@ int main(void)
 
 			close(go[1]);
 			memset(p, i, 1 << 20);
-			if (read(go[0], &c, 1) != 0)	/* all are there when it closes */
+			if (read(go[0], &c, 1) != 0) /* all are there when it closes */
 				_exit(1);
 			for (int k = 0; k < 1 << 20; k += 512)
 				sums[i] += p[k];

@@ -71,7 +71,8 @@ int main(void)
 	CHECK((vec[0] & 1) && (vec[3] & 1), "mincore");
 	CHECK(mincore(a + 1, PAGE, vec) == -1 && errno == EINVAL, "mincore, odd address");
 	CHECK(mlock(a, 2 * PAGE) == 0 && munlock(a, 2 * PAGE) == 0, "mlock");
-	CHECK(msync(a + 9 * PAGE * 1000000, PAGE, MS_SYNC) == -1 && errno == ENOMEM, "msync of nothing");
+	CHECK(msync(a + 9 * PAGE * 1000000, PAGE, MS_SYNC) == -1 && errno == ENOMEM,
+	      "msync of nothing");
 	b = MUST(mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
 	MUST(mincore(b, 8 * PAGE, vec));
@@ -87,8 +88,11 @@ int main(void)
 	pid = split();
 	if (!pid) {
 		setrlimit(RLIMIT_AS, &rl);
-		_exit(mmap(NULL, 128 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED &&
-		      errno == ENOMEM && malloc(1000) ? 3 : 4);
+		_exit(mmap(NULL, 128 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+					      MAP_FAILED &&
+				      errno == ENOMEM && malloc(1000)
+			      ? 3
+			      : 4);
 	}
 	CHECK(exited(wait_for(pid), 3), "RLIMIT_AS");
 	pid = split();
@@ -99,6 +103,7 @@ int main(void)
 	}
 	CHECK(exited(wait_for(pid), 3), "RLIMIT_DATA");
 	CHECK(mmap(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED &&
-	      errno == EINVAL, "no length");
+		      errno == EINVAL,
+	      "no length");
 	return failures;
 }

@@ -98,7 +98,8 @@ static void *thread_produce(void *arg)
 int main(void)
 {
 	int p[2], sv[2], up[2];
-	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(sin);
 	struct job j;
 	pthread_t t;
@@ -152,7 +153,8 @@ int main(void)
 		MUST(writev(p[1], iov, 3));
 		for (int i = 0; i < 3; i++)
 			iov[i].iov_base = w + i * PAGE + 3000;
-		CHECK(readv(p[0], iov, 3) == 3000 && w[3000] == 'a' && w[2 * PAGE + 3999] == 'c', "vectors");
+		CHECK(readv(p[0], iov, 3) == 3000 && w[3000] == 'a' && w[2 * PAGE + 3999] == 'c',
+		      "vectors");
 	}
 	signal(SIGPIPE, SIG_IGN);
 	close(up[0]);

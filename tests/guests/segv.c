@@ -68,7 +68,8 @@ int main(void)
 	CHECK(FAULTED(*(volatile char *)(ro + PAGE + 7), SIGSEGV, SEGV_MAPERR, ro + PAGE + 7),
 	      "MAPERR");
 	CHECK(FAULTED(*(volatile char *)16, SIGSEGV, SEGV_MAPERR, 16), "null page");
-	CHECK(FAULTED(*(volatile char *)0x8000000000000000UL, SIGSEGV, SI_KERNEL, 0), "not canonical");
+	CHECK(FAULTED(*(volatile char *)0x8000000000000000UL, SIGSEGV, SI_KERNEL, 0),
+	      "not canonical");
 	CHECK(FAULTED(((void (*)(void))(area))(), SIGSEGV, SEGV_ACCERR, area), "execute data");
 	CHECK(FAULTED(((void (*)(void))0x20)(), SIGSEGV, SEGV_MAPERR, 0x20), "jump to nowhere");
 	munmap(ro, 8 * PAGE);

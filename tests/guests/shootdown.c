@@ -78,8 +78,8 @@ int main(void)
 		/* The page moves away: its new place must not change any more. */
 		MUST(mremap(area, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere));
 		bad += !steady((uint64_t *)elsewhere);
-		MUST(mmap(area, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-			  -1, 0));
+		MUST(mmap(area, PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	}
 	CHECK(!bad, "mremap takes the page along");
 	MUST(ftruncate(fd, PAGE));
@@ -96,7 +96,8 @@ int main(void)
 		bad += !steady(other);
 	}
 	CHECK(!bad, "munmap and MAP_FIXED take the page away");
-	MUST(mmap(area, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	MUST(mmap(area, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		  0));
 	for (int i = 0; i < 50; i++) {
 		let_run();
 		pid = split();

@@ -63,7 +63,8 @@ int main(void)
 	handle(SIGALRM, on_alarm, SA_RESTART);
 	setitimer(ITIMER_REAL, &it, NULL);
 	for (int i = 0; i < 4000 || ticks < 30; i++) {
-		char *p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		char *p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			       -1, 0);
 
 		if (p == MAP_FAILED) {
 			bad++;

@@ -90,7 +90,8 @@ int main(void)
 	CHECK(exited(system("exit 7"), 7), "system");
 	CHECK(system("kill -9 $$") == SIGKILL, "system, killed");
 	f = popen("echo through a pipe", "r");
-	CHECK(f && fgets(buf, sizeof(buf), f) && !strcmp(buf, "through a pipe\n") && pclose(f) == 0, "popen");
+	CHECK(f && fgets(buf, sizeof(buf), f) && !strcmp(buf, "through a pipe\n") && pclose(f) == 0,
+	      "popen");
 	/* Scripts and failures. */
 	fd = MUST(mkstemp(name));
 	dprintf(fd, "#!/bin/sh -e\necho script $0 $* >/dev/null\nexit 33\n");

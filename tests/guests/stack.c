@@ -78,7 +78,7 @@ int main(void)
 	CHECK(killed(st, SIGSEGV), "overflow without a handler kills");
 	pid = split();
 	if (!pid) {
-		handle(SIGSEGV, overflow, 0);		/* no room for its frame */
+		handle(SIGSEGV, overflow, 0); /* no room for its frame */
 		_exit(endless(0) & 1);
 	}
 	CHECK(killed(wait_for(pid), SIGSEGV), "and with a handler that has no stack");
@@ -95,7 +95,7 @@ int main(void)
 	if (!pid) {
 		volatile char *low = (char *)((uintptr_t)__builtin_frame_address(0) - (1 << 20));
 
-		*low = 5;				/* no need to go page by page */
+		*low = 5; /* no need to go page by page */
 		_exit(*low == 5 ? 0 : 1);
 	}
 	CHECK(exited(wait_for(pid), 0), "a store a megabyte below");

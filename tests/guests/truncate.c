@@ -24,10 +24,11 @@ static int child(char *shared, char *private)
 	for (int i = 0; i < 8; i++)
 		sink = shared[i * PAGE] + private[i * PAGE];
 	(void)sink;
-	private[5 * PAGE] = 9;			/* a private copy, gone too after the cut */
+	private[5 * PAGE] = 9; /* a private copy, gone too after the cut */
 	tell(up[1]);
 	hear(down[0]);
-	bad |= !FAULTED(*(volatile char *)(shared + 4 * PAGE), SIGBUS, BUS_ADRERR, shared + 4 * PAGE);
+	bad |= !FAULTED(*(volatile char *)(shared + 4 * PAGE), SIGBUS, BUS_ADRERR,
+			shared + 4 * PAGE);
 	bad |= 2 * !FAULTED(*(volatile char *)(private + 5 * PAGE), SIGBUS, BUS_ADRERR,
 			    private + 5 * PAGE);
 	bad |= 4 * (shared[3 * PAGE] != 3);
@@ -66,7 +67,8 @@ int main(void)
 		shared[i * PAGE + 1] = private[i * PAGE] + 1;
 	MUST(ftruncate(fd, 4 * PAGE));
 	CHECK(FAULTED(*(volatile char *)(shared + 4 * PAGE) = 1, SIGBUS, BUS_ADRERR,
-		      shared + 4 * PAGE), "cut: SIGBUS here");
+		      shared + 4 * PAGE),
+	      "cut: SIGBUS here");
 	tell(down[1]);
 	hear(up[0]);
 	MUST(ftruncate(fd, 8 * PAGE));
