@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file.c - files of the host as the memory manager knows them: struct file and inode behind a
+ * descriptor of a guest, or behind a path for exec.
+ *
+ *   descriptor --fstat--> (dev, ino) --inode_get--> inode, the first time given to the keeper
+ *
+ * An inode's cache is good as long as the host file has the size and the change time that
+ * i_size and i_version say. What the machine itself does to a file it takes over at once
+ * (native_inode_changed()); a difference found when the file is opened or mapped anew is somebody
+ * else's doing, and what is cached and clean is forgotten.
+ */
+#include <quire/pagemap.h>
+#include <quire/slab.h>
+#include <quire/sprintf.h>
+#include <quire/string.h>
+
+#include "native.h"
+
+#define F_GETFL 3
+#define DEV_ZERO 0x105 /* character device 1:5 */
+#define HOST_O_NONBLOCK 04000
+#define HOST_O_NOCTTY 0400
+#define X_OK 1
+#define AT_EACCESS 0x200
+#define PATH_BUF PAGE_SIZE
+
+static u64 change_time(const struct host_stat *st)
+{
+	return (u64)st->st_ctim.tv_sec * 1000000000 + (u64)st->st_ctim.tv_nsec;
+}
+
+/* mapping->lock held. The inode's storage becomes fd; writable: also for writing back. */
+static int inode_give_storage(struct inode *inode, int fd, bool writable)
+{
+	u64 dev = inode->i_blkdev ? inode->i_blkdev : native_new_blkdev();
+	int err = native_keeper_add(dev, fd, writable);
+
+	if (err)
+		return err;
+	inode->i_blkdev = dev;
+	inode->i_writable |= writable;
+	return 0;
+}
+
+/* mapping->lock held. */
+static void inode_revalidate(struct inode *inode, const struct host_stat *st)
+{
+	struct address_space *mapping = &inode->i_data;
+
+	if (inode->i_size == st->st_size && inode->i_version == change_time(st))
+		return;
+	if (xa_marked(&mapping->i_pages, PAGECACHE_TAG_DIRTY)) {
+		/* Ours may be the change: written back meanwhile. What is dirty stays. */
+		filemap_write_and_wait_range_locked(mapping, 0, ULONG_MAX);
+	}
+	if (inode->i_size != st->st_size)
+		truncate_setsize_locked(inode, st->st_size);
+	invalidate_mapping_locked(mapping);
+	inode->i_version = change_time(st);
+}
+
+/* The inode of a regular file that fd has open, with a reference. */
+static struct inode *inode_of_fd(int fd, const struct host_stat *st, bool writable)
+{
+	bool created;
+	struct inode *inode = inode_get(st->st_dev, st->st_ino, &created);
+	int err = 0;
+
+	if (IS_ERR(inode))
+		return inode;
+	mutex_lock(&inode->i_data.lock);
+	if (!inode->i_blkdev) {
+		inode->i_size = st->st_size;
+		inode->i_version = change_time(st);
+		err = inode_give_storage(inode, fd, writable);
+	} else {
+		inode_revalidate(inode, st);
+		if (writable && !inode->i_writable)
+			err = inode_give_storage(inode, fd, true);
+	}
+	mutex_unlock(&inode->i_data.lock);
+	if (!err)
+		return inode;
+	iput(inode);
+	return ERR_PTR(err);
+}
+
+/* Takes over the reference to inode. Its path as the host tells it. */
+static struct file *file_of_inode(struct inode *inode, int fd, unsigned int mode)
+{
+	char *path = kmalloc(PATH_BUF, GFP_KERNEL);
+	struct file *file = ERR_PTR(-ENOMEM);
+	char link[48];
+	long n;
+
+	if (path) {
+		snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", fd);
+		n = host_syscall(__NR_readlink, link, path, PATH_BUF - 1);
+		path[n > 0 ? n : 0] = '\0';
+		file = file_alloc(inode, mode, path);
+		kfree(path);
+	}
+	if (IS_ERR(file))
+		iput(inode);
+	return file;
+}
+
+struct file *machine_fget(int fd, bool *anon)
+{
+	struct host_stat st;
+	struct inode *inode;
+	struct file *file;
+	unsigned int acc;
+	long fl;
+
+	*anon = false;
+	fl = native_fd_reserved((unsigned long)fd) ? -EBADF : host_syscall(__NR_fcntl, fd, F_GETFL);
+	if (fl < 0 || (fl & HOST_O_PATH) || host_syscall(__NR_fstat, fd, &st))
+		return ERR_PTR(-EBADF);
+	acc = fl & HOST_O_ACCMODE;
+	if (acc == HOST_O_WRONLY)
+		return ERR_PTR(-EACCES);
+	if (HOST_S_ISCHR(st.st_mode) && st.st_rdev == DEV_ZERO) {
+		*anon = true;
+		return NULL;
+	}
+	if (!HOST_S_ISREG(st.st_mode))
+		return ERR_PTR(-ENODEV);
+	inode = inode_of_fd(fd, &st, acc == HOST_O_RDWR);
+	if (IS_ERR(inode))
+		return (struct file *)inode;
+	file = file_of_inode(inode, fd, acc == HOST_O_RDWR ? FMODE_READ | FMODE_WRITE : FMODE_READ);
+	if (!IS_ERR(file))
+		file->f_id = (u64)fd + 1; /* the same number is the same open file, almost always */
+	return file;
+}
+
+struct inode *native_cached_inode(int fd, struct host_stat *st, long *err)
+{
+	*err = native_fd_reserved((unsigned long)fd) ? -EBADF : host_syscall(__NR_fstat, fd, st);
+	if (*err || !HOST_S_ISREG(st->st_mode))
+		return NULL;
+	return inode_lookup(st->st_dev, st->st_ino);
+}
+
+void native_inode_changed(struct inode *inode, int fd)
+{
+	struct host_stat st;
+
+	if (host_syscall(__NR_fstat, fd, &st))
+		return;
+	if (st.st_size != inode->i_size)
+		truncate_setsize_locked(inode, st.st_size);
+	inode->i_version = change_time(&st);
+}
+
+/* ---- exec -------------------------------------------------------------------------------- */
+
+/* The file opened last stays open until the next one is, or exec is through with reading. */
+void native_exec_close(void)
+{
+	struct native_task *t = current_native();
+
+	if (t->io_dev)
+		host_syscall(__NR_close, t->io_fd);
+	t->io_dev = 0;
+}
+
+static long may_execute(const char *path)
+{
+	long ret = host_syscall(__NR_faccessat2, HOST_AT_FDCWD, path, X_OK, AT_EACCESS);
+
+	return ret == -ENOSYS ? host_syscall(__NR_faccessat, HOST_AT_FDCWD, path, X_OK) : ret;
+}
+
+struct file *machine_open_exec(const char *path)
+{
+	struct native_task *t = current_native();
+	struct host_stat st;
+	struct inode *inode;
+	struct file *file;
+	long fd = host_syscall(__NR_open, path,
+			       HOST_O_CLOEXEC | HOST_O_NOCTTY | HOST_O_NONBLOCK, 0);
+	long err;
+
+	if (fd < 0)
+		return ERR_PTR(fd == -ENXIO ? -EACCES : fd);
+	err = host_syscall(__NR_fstat, fd, &st);
+	if (!err && !HOST_S_ISREG(st.st_mode))
+		err = -EACCES;
+	if (!err)
+		err = may_execute(path);
+	inode = err ? ERR_PTR(err) : inode_of_fd((int)fd, &st, false);
+	file = IS_ERR(inode) ? (struct file *)inode : file_of_inode(inode, (int)fd, FMODE_READ);
+	if (IS_ERR(file)) {
+		host_syscall(__NR_close, fd);
+		return file;
+	}
+	native_exec_close();
+	t->io_dev = file->f_inode->i_blkdev;
+	t->io_fd = (int)fd;
+	return file;
+}
