@@ -64,8 +64,7 @@ static void process_exit(struct native_task *t, int wait_status)
 	trace(TRACE_EXIT, 0, (u64)wait_status, trace_clock());
 	__atomic_store_n(&hmm->dying, true, __ATOMIC_SEQ_CST);
 	hmm_detach(hmm);
-	t->task.mm = NULL;
-	mmput(mm);
+	mmput(task_set_mm(&t->task, NULL));
 	if (leader != t) {
 		/* Parked, and never to run again. */
 		task_unregister(&leader->task);
@@ -73,6 +72,7 @@ static void process_exit(struct native_task *t, int wait_status)
 		signal_put(leader->task.signal);
 		native_task_bury(leader);
 		__atomic_store_n(&leader->dead, 1, __ATOMIC_RELEASE);
+		__atomic_fetch_sub(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
 	}
 }
 
@@ -90,10 +90,7 @@ static void thread_gone(struct native_task *t)
 /* The leader's thread has exited; its host thread waits for exec, or to be ended. */
 static void leader_park(struct native_task *t)
 {
-	struct mm_struct *mm = t->task.mm;
-
-	t->task.mm = NULL;
-	mmput(mm);
+	mmput(task_set_mm(&t->task, NULL));
 	cpu_put(t);
 	native_park(&t->park);
 	cpu_get(t);
@@ -120,10 +117,7 @@ void do_exit(struct native_task *t, int wait_status)
 	if (t->parked)
 		leader_park(t);
 	if (!last) {
-		struct mm_struct *mm = t->task.mm;
-
-		t->task.mm = NULL;
-		mmput(mm);
+		mmput(task_set_mm(&t->task, NULL));
 		exec_thread_left(hmm);
 		thread_gone(t);
 		native_gone(&t->dead, __NR_exit, 0, 0, NULL);

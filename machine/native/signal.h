@@ -58,6 +58,7 @@ extern void (*const native_trap_entry)(int, struct host_siginfo *, struct host_u
 
 void signal_force_info(struct native_task *t, const struct host_siginfo *si);
 void fpu_frame_init(u8 *fpu);
+long wait_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
 long task_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
 
 #endif

@@ -140,6 +140,8 @@ static long do_syscall(struct native_task *t, unsigned long nr, const unsigned l
 	if (ret == SYSCALL_NOT_OURS)
 		ret = task_syscall(t, nr, args);
 	if (ret == SYSCALL_NOT_OURS)
+		ret = wait_syscall(t, nr, args);
+	if (ret == SYSCALL_NOT_OURS)
 		ret = linux_syscall(&t->task, nr, args);
 	if (ret == SYSCALL_NOT_OURS)
 		ret = fileio_syscall(t, nr, args);
