@@ -559,7 +559,6 @@ static struct page *reclaim_and_retry(gfp_t gfp, unsigned int order, unsigned in
 	for (int retry = 0; !page && retry < most; retry++) {
 		unsigned long freed = try_to_free_pages(gfp, order);
 
-		/* Frames on the lists of CPUs merge with nothing, and others cannot have them. */
 		if (!freed || order || !retry)
 			drain_every_cpu();
 		page = get_page_from_freelist(gfp, order, alloc_flags);
@@ -600,13 +599,14 @@ __cold noinline static struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int
 	unsigned int alloc_flags = gfp_to_alloc_flags(gfp);
 	struct page *page = get_page_from_freelist(gfp, order, alloc_flags);
 
-	/* With __GFP_MEMALLOC the caller is reclaim itself. */
-	if (!page && (gfp & __GFP_DIRECT_RECLAIM) && !(gfp & __GFP_MEMALLOC))
-		page = reclaim_and_retry(gfp, order, alloc_flags);
-	if (!page && !(gfp & __GFP_DIRECT_RECLAIM)) {
+	/* Frames on the lists of a CPU merge with nothing, and no watermark counts them. */
+	if (!page) {
 		drain_local_pages();
 		page = get_page_from_freelist(gfp, order, alloc_flags);
 	}
+	/* With __GFP_MEMALLOC the caller is reclaim itself. */
+	if (!page && (gfp & __GFP_DIRECT_RECLAIM) && !(gfp & __GFP_MEMALLOC))
+		page = reclaim_and_retry(gfp, order, alloc_flags);
 	if (!page && (gfp & __GFP_NOFAIL))
 		page = alloc_nofail(gfp, order);
 	if (!page)
