@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+/* SLUB and kmalloc, against a model that stamps every object. */
+#include "soft_fixture.h"
+
+#include <quire/errno.h>
+
+static unsigned long slab_pages(void)
+{
+	return node_page_state(NR_SLAB_UNRECLAIMABLE);
+}
+
+static struct slabinfo info_of(const char *name)
+{
+	struct slabinfo info;
+
+	for (unsigned int i = 0; get_slabinfo(i, &info); i++) {
+		if (!strcmp(info.name, name))
+			return info;
+	}
+	fail_msg("no cache %s", name);
+	return info;
+}
+
+/* As the caches themselves count. */
+static unsigned long all_slab_pages(void)
+{
+	unsigned long pages = 0;
+	struct slabinfo info;
+
+	for (unsigned int i = 0; get_slabinfo(i, &info); i++)
+		pages += info.num_slabs * info.pages_per_slab;
+	return pages;
+}
+
+/* What is there once all empty slabs have gone. */
+struct idle {
+	unsigned long objects, slab_pages, free;
+};
+
+static struct idle idle_now(void)
+{
+	struct idle idle = { .objects = kmem_cache_shrink_all() };
+
+	idle.slab_pages = slab_pages();
+	idle.free = nr_free_pages();
+	return idle;
+}
+
+static void assert_idle(const struct idle *before)
+{
+	struct idle now = idle_now();
+
+	assert_int_equal(now.objects, before->objects);
+	assert_int_equal(now.slab_pages, before->slab_pages);
+	assert_int_equal(now.free, before->free);
+}
+
+static void boot(void)
+{
+	assert_int_equal(soft_init(64 * MiB, 1), 0);
+}
+
+/* ---- Random operations ------------------------------------------------------------------------ */
+
+#define LIVE_MAX 3000
+
+struct object {
+	u8 *p;
+	size_t size;
+	u8 stamp;
+};
+
+static void stamp(struct object *o)
+{
+	memset(o->p, o->stamp, o->size);
+}
+
+static void assert_stamp(const struct object *o)
+{
+	for (size_t i = 0; i < o->size; i++)
+		assert_int_equal(o->p[i], o->stamp);
+}
+
+static bool random_kmalloc(struct object *o, u64 *seed)
+{
+	bool zero = rng_below(seed, 4) == 0;
+
+	switch (rng_below(seed, 20)) {
+	case 0:
+		o->size = 1 + rng_below(seed, 64 * 1024);
+		break;
+	case 1:
+		o->size = 1ul << rng_below(seed, 17);
+		break;
+	default:
+		o->size = 1 + rng_below(seed, 600);
+	}
+	o->p = kmalloc(o->size, GFP_KERNEL | __GFP_NOWARN | (zero ? __GFP_ZERO : 0));
+	if (!o->p)
+		return false;
+	assert_true(ksize(o->p) >= o->size);
+	assert_int_equal((unsigned long)o->p % 8, 0);
+	if (!(o->size & (o->size - 1)))
+		assert_int_equal((unsigned long)o->p % min(o->size, PAGE_SIZE), 0);
+	for (size_t i = 0; zero && i < o->size; i++)
+		assert_int_equal(o->p[i], 0);
+	o->stamp = (u8)rng_next(seed);
+	stamp(o);
+	return true;
+}
+
+static void random_kmalloc_and_kfree(void **state)
+{
+	static struct object live[LIVE_MAX];
+	unsigned long nr = 0;
+	struct idle before;
+	u64 seed = 5;
+
+	(void)state;
+	boot();
+	before = idle_now();
+	for (int step = 0; step < 60000; step++) {
+		unsigned long i = rng_below(&seed, LIVE_MAX);
+
+		if (i < nr) {
+			assert_stamp(&live[i]);
+			kfree(live[i].p);
+			live[i] = live[--nr];
+		} else if (random_kmalloc(&live[nr], &seed)) {
+			nr++;
+		}
+		if (step % 10000 == 0)
+			assert_int_equal(kmem_cache_shrink_all(), before.objects + nr);
+	}
+	while (nr) {
+		assert_stamp(&live[--nr]);
+		kfree(live[nr].p);
+	}
+	assert_idle(&before);
+}
+
+static void objects_of_every_size(void **state)
+{
+	static const unsigned int sizes[] = { 1, 7, 8, 24, 100, 560, 1000, 2049, 5000, 20000, 40000 };
+	struct idle before;
+
+	(void)state;
+	boot();
+	before = idle_now();
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+		for (unsigned int align = 0; align <= 4096; align = align ? align * 8 : 1) {
+			struct kmem_cache *s =
+				kmem_cache_create("sized", sizes[i], align, 0, NULL);
+			struct object objects[50];
+
+			assert_non_null(s);
+			assert_int_equal(kmem_cache_size(s), sizes[i]);
+			for (unsigned int k = 0; k < ARRAY_SIZE(objects); k++) {
+				objects[k] = (struct object){ kmem_cache_alloc(s, GFP_KERNEL),
+							      sizes[i], (u8)k };
+				assert_int_equal((unsigned long)objects[k].p % max(align, 8u), 0);
+				stamp(&objects[k]);
+			}
+			for (unsigned int k = 0; k < ARRAY_SIZE(objects); k++) {
+				assert_stamp(&objects[k]);
+				kmem_cache_free(s, objects[k].p);
+			}
+			assert_int_equal(kmem_cache_destroy(s), 0);
+		}
+	}
+	assert_idle(&before);
+	assert_null(kmem_cache_create("none", 0, 0, 0, NULL));
+	assert_null(kmem_cache_create("crooked", 8, 3, 0, NULL));
+}
+
+/* ---- kmalloc ---------------------------------------------------------------------------------- */
+
+static void kmalloc_sizes(void **state)
+{
+	static const size_t steps[] = { 8,   16,  32,	64,   96,   128,  192,
+					256, 512, 1024, 2048, 4096, 8192 };
+	unsigned long pages;
+	size_t size = 1;
+	void *p;
+
+	(void)state;
+	boot();
+	for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
+		for (; size <= steps[i]; size++) {
+			p = kmalloc(size, GFP_KERNEL);
+			assert_int_equal(ksize(p), steps[i]);
+			kfree(p);
+		}
+	}
+	pages = slab_pages();
+	p = kmalloc(8193, GFP_KERNEL);
+	assert_int_equal(ksize(p), 16384);
+	assert_int_equal(slab_pages(), pages + 4);
+	kfree(p);
+	p = kmalloc(4 * MiB, GFP_KERNEL);
+	assert_non_null(p);
+	kfree(p);
+	assert_int_equal(slab_pages(), pages);
+	assert_null(kmalloc(4 * MiB + 1, GFP_KERNEL));
+	assert_null(kmalloc(~0ul, GFP_KERNEL));
+	assert_null(kcalloc(1ul << 33, 1ul << 33, GFP_KERNEL));
+	assert_ptr_equal(kmalloc(0, GFP_KERNEL), ZERO_SIZE_PTR);
+	assert_int_equal(ksize(ZERO_SIZE_PTR), 0);
+	kfree(ZERO_SIZE_PTR);
+	kfree(NULL);
+	assert_int_equal(info_of("kmalloc-1k").object_size, 1024);
+}
+
+static void krealloc_keeps_contents(void **state)
+{
+	struct idle before;
+	char *p, *copy;
+
+	(void)state;
+	boot();
+	before = idle_now();
+	p = krealloc(NULL, 5, GFP_KERNEL);
+	memcpy(p, "abcd", 5);
+	assert_ptr_equal(krealloc(p, 8, GFP_KERNEL), p);
+	p = krealloc(p, 20000, GFP_KERNEL);
+	assert_string_equal(p, "abcd");
+	failslab.nth = 1;
+	assert_null(krealloc(p, 100000, GFP_KERNEL));
+	assert_string_equal(p, "abcd");
+	copy = kstrdup(p, GFP_KERNEL);
+	assert_string_equal(copy, "abcd");
+	kfree(copy);
+	assert_ptr_equal(krealloc(p, 0, GFP_KERNEL), ZERO_SIZE_PTR);
+	assert_idle(&before);
+}
+
+/* ---- Counters --------------------------------------------------------------------------------- */
+
+static void counters_are_exact(void **state)
+{
+	void *objects[1000];
+	struct idle before;
+	struct kmem_cache *s;
+	struct slabinfo info;
+	const char *name;
+	unsigned long left;
+
+	(void)state;
+	boot();
+	before = idle_now();
+	s = kmem_cache_create("counted", 200, 0, 0, NULL);
+	for (int i = 0; i < 1000; i++)
+		objects[i] = kmem_cache_alloc(s, GFP_KERNEL);
+	info = info_of("counted");
+	assert_int_equal(slab_pages(), all_slab_pages());
+	assert_int_equal(info.num_objs, info.num_slabs * info.objs_per_slab);
+	for (int i = 0; i < 1000; i += 2)
+		kmem_cache_free(s, objects[i]);
+	assert_int_equal(kmem_cache_shrink_all(), before.objects + 500);
+	assert_int_equal(info_of("counted").active_objs, 500);
+	assert_true(kmem_cache_leftover(0, &name, &left));
+	assert_string_equal(name, "counted");
+	assert_int_equal(left, 500);
+	assert_false(kmem_cache_leftover(1, &name, &left));
+	soft_log_hook = log_kept;
+	assert_int_equal(kmem_cache_destroy(s), -EBUSY);
+	assert_string_equal(log_text, "slab counted: 500 objects remain");
+	for (int i = 1; i < 1000; i += 2)
+		kmem_cache_free(s, objects[i]);
+	kmem_cache_shrink(s);
+	assert_int_equal(info_of("counted").num_slabs, 0);
+	assert_int_equal(kmem_cache_destroy(s), 0);
+	assert_idle(&before);
+
+	objects[0] = kmalloc(100000, GFP_KERNEL);
+	assert_int_equal(kmem_cache_shrink_all(), before.objects + 1);
+	assert_true(kmem_cache_leftover(0, &name, &left));
+	assert_string_equal(name, "kmalloc-large");
+	kfree(objects[0]);
+	assert_idle(&before);
+}
+
+static void few_empty_slabs_are_kept(void **state)
+{
+	static void *objects[20000];
+	unsigned long pages;
+
+	(void)state;
+	boot();
+	pages = slab_pages();
+	for (int i = 0; i < 20000; i++)
+		objects[i] = kmalloc(64, GFP_KERNEL);
+	assert_true(slab_pages() - pages >= 20000 / 64);
+	for (int i = 0; i < 20000; i++)
+		kfree(objects[i]);
+	assert_in_range(slab_pages() - pages, 0, 8);
+}
+
+/* ---- Constructor, poison, red zone ------------------------------------------------------------- */
+
+static void construct(void *object)
+{
+	memset(object, 0x5c, 100);
+}
+
+static void constructed_objects_stay_so(void **state)
+{
+	struct kmem_cache *s;
+
+	(void)state;
+	boot();
+	s = kmem_cache_create("constructed", 100, 0, 0, construct);
+	for (int i = 0; i < 500; i++) {
+		u8 *objects[10];
+
+		for (int k = 0; k < 10; k++) {
+			objects[k] = kmem_cache_alloc(s, GFP_KERNEL);
+			for (int b = 0; b < 100; b++)
+				assert_int_equal(objects[k][b], 0x5c);
+		}
+		for (int k = 0; k < 10; k++)
+			kmem_cache_free(s, objects[k]);
+	}
+	assert_int_equal(kmem_cache_destroy(s), 0);
+}
+
+static struct kmem_cache *debug_cache(void)
+{
+	soft_exit();
+	boot();
+	return kmem_cache_create("watched", 60, 0, SLAB_POISON | SLAB_RED_ZONE, NULL);
+}
+
+static void broken_use_is_found(void **state)
+{
+	struct kmem_cache *s;
+	u8 *p, *q;
+
+	(void)state;
+	s = debug_cache();
+	p = kmem_cache_alloc(s, GFP_KERNEL);
+	p[59] = 1;
+	kmem_cache_free(s, p);
+	p = kmem_cache_alloc(s, GFP_KERNEL);
+	p[60] = 1;
+	assert_panics(kmem_cache_free(s, p), "slab watched: object");
+	assert_non_null(strstr(panic_text, "past its end"));
+
+	s = debug_cache();
+	p = kmem_cache_alloc(s, GFP_KERNEL);
+	kmem_cache_free(s, p);
+	assert_panics(kmem_cache_free(s, p), "freed twice");
+	s = debug_cache();
+	p = kmem_cache_alloc(s, GFP_KERNEL);
+	kmem_cache_free(s, p);
+	p[3] = 0;
+	assert_panics(kmem_cache_alloc(s, GFP_KERNEL), "written while free");
+	s = debug_cache();
+	p = kmem_cache_alloc(s, GFP_KERNEL);
+	assert_panics(kmem_cache_free(s, p + 8), "no object begins there");
+
+	soft_exit();
+	boot();
+	p = kmalloc(100, GFP_KERNEL);
+	kfree(p);
+	assert_panics(kfree(p), "freed twice");
+	soft_exit();
+	boot();
+	s = kmem_cache_create("other", 100, 0, 0, NULL);
+	q = kmalloc(100, GFP_KERNEL);
+	assert_panics(kmem_cache_free(s, q), "not from");
+}
+
+/* ---- Failure ------------------------------------------------------------------------------------ */
+
+static void the_nth_slab_allocation_fails(void **state)
+{
+	(void)state;
+	boot();
+	failslab.nth = 2;
+	kfree(kmalloc(10, GFP_KERNEL));
+	assert_null(kmalloc(10, GFP_KERNEL));
+	failslab.nth = 1;
+	assert_null(kmalloc(100000, GFP_KERNEL));
+	failslab.nth = 1;
+	kfree(kmalloc(10, GFP_KERNEL | __GFP_NOFAIL));
+	assert_null(kmem_cache_create("fails", 10, 0, 0, NULL));
+	assert_int_equal(atomic_long_read(&failslab.failed), 3);
+}
+
+static unsigned long allocate_some(void **objects, unsigned long nr)
+{
+	unsigned long got = 0;
+
+	for (unsigned long i = 0; i < nr; i++) {
+		objects[i] = kmalloc(8ul << (i % 11), GFP_KERNEL);
+		got += objects[i] != NULL;
+	}
+	return got;
+}
+
+/* Whatever page cannot be had, what was had can be given back and nothing is lost. */
+static void every_page_allocation_fails_once(void **state)
+{
+	void *objects[400];
+	struct idle before;
+	long nth = 1;
+
+	(void)state;
+	boot();
+	before = idle_now();
+	do {
+		fail_page_alloc.nth = nth++;
+		atomic_long_set(&fail_page_alloc.failed, 0);
+		allocate_some(objects, ARRAY_SIZE(objects));
+		for (unsigned int i = 0; i < ARRAY_SIZE(objects); i++)
+			kfree(objects[i]);
+		assert_idle(&before);
+	} while (atomic_long_read(&fail_page_alloc.failed));
+	assert_in_range(nth, 20, 400);
+	fail_page_alloc.nth = 0;
+}
+
+static void memory_runs_out(void **state)
+{
+	struct idle before;
+	void **chain = NULL, **next;
+	unsigned long got = 0;
+
+	(void)state;
+	assert_int_equal(soft_init(8 * MiB, 1), 0);
+	before = idle_now();
+	while ((next = kmalloc(256, GFP_KERNEL | __GFP_NOWARN))) {
+		*next = chain;
+		chain = next;
+		got++;
+	}
+	assert_in_range(got, 20000, 32768);
+	for (; chain; chain = next) {
+		next = *chain;
+		kfree(chain);
+	}
+	assert_idle(&before);
+}
+
+/* ---- Two CPUs ------------------------------------------------------------------------------------ */
+
+#define RING 256
+
+static struct kmem_cache *shared_cache;
+static u64 *ring[RING];
+
+/* CPU 0 allocates, CPU 1 frees; and both do some of the other. */
+static void produce_and_consume(unsigned int cpu, void *arg)
+{
+	u64 seed = 3 + cpu;
+
+	(void)arg;
+	for (int step = 0; step < 100000; step++) {
+		unsigned long slot = rng_below(&seed, RING);
+		u64 *object = NULL;
+
+		if (rng_below(&seed, 10) < (cpu ? 2u : 9u)) {
+			object = kmem_cache_alloc(shared_cache, GFP_KERNEL);
+			object[0] = object[6] = (u64)(unsigned long)object;
+		}
+		object = __atomic_exchange_n(&ring[slot], object, __ATOMIC_ACQ_REL);
+		if (!object)
+			continue;
+		if (object[0] != (u64)(unsigned long)object || object[6] != object[0])
+			abort();
+		kmem_cache_free(shared_cache, object);
+		if (step % 20000 == 0)
+			kmem_cache_shrink(shared_cache);
+	}
+}
+
+static void two_cpus_share_a_cache(void **state)
+{
+	struct idle before;
+
+	(void)state;
+	assert_int_equal(soft_init(64 * MiB, 2), 0);
+	before = idle_now();
+	shared_cache = kmem_cache_create("shared", 56, 0, 0, NULL);
+	on_cpus(2, produce_and_consume, NULL);
+	for (int i = 0; i < RING; i++) {
+		if (ring[i])
+			kmem_cache_free(shared_cache, ring[i]);
+		ring[i] = NULL;
+	}
+	assert_int_equal(kmem_cache_destroy(shared_cache), 0);
+	assert_idle(&before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		machine_test(random_kmalloc_and_kfree),
+		machine_test(objects_of_every_size),
+		machine_test(kmalloc_sizes),
+		machine_test(krealloc_keeps_contents),
+		machine_test(counters_are_exact),
+		machine_test(few_empty_slabs_are_kept),
+		machine_test(constructed_objects_stay_so),
+		machine_test(broken_use_is_found),
+		machine_test(the_nth_slab_allocation_fails),
+		machine_test(every_page_allocation_fails_once),
+		machine_test(memory_runs_out),
+		machine_test(two_cpus_share_a_cache),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
