@@ -534,6 +534,30 @@ static void kernel_read_edges(void **state)
 	assert_all_gone(&before);
 }
 
+/* Storage may be longer than what we know of the file: nothing of it shows behind the end. */
+static void the_tail_reads_as_zeros(void **state)
+{
+	struct counters before = counters_now();
+	struct mm_struct *mm = mm_alloc();
+	u8 byte;
+
+	(void)state;
+	tf = test_file_new(KPAGE + 10);
+	disk_resize(&tf, 3 * KPAGE);
+	memset(disk_bytes(&tf), 3, 3 * PAGE_SIZE);
+	assert_int_equal(do_mmap(mm, tf.file, WINDOW, 3 * PAGE_SIZE, PROT_READ,
+				 MAP_SHARED | MAP_FIXED, 0, NULL),
+			 WINDOW);
+	for (unsigned long i = 0; i < PAGE_SIZE; i++) {
+		assert_int_equal(user_access(mm, WINDOW + PAGE_SIZE + i, &byte, false), 0);
+		assert_int_equal(byte, i < 10 ? 3 : 0);
+	}
+	assert_int_equal(user_access(mm, WINDOW + 2 * PAGE_SIZE, &byte, false), SIGBUS);
+	mmput(mm);
+	test_file_put(&tf);
+	assert_all_gone(&before);
+}
+
 /* ---- Inodes -------------------------------------------------------------------------------- */
 
 static void inodes_by_identity(void **state)
@@ -667,6 +691,7 @@ int main(void)
 		cmocka_unit_test(read_errors),
 		cmocka_unit_test(refresh_errors),
 		cmocka_unit_test(kernel_read_edges),
+		cmocka_unit_test(the_tail_reads_as_zeros),
 		cmocka_unit_test(inodes_by_identity),
 		cmocka_unit_test(unused_inodes_are_bounded),
 		cmocka_unit_test(page_allocations_fail),

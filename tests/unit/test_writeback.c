@@ -265,6 +265,23 @@ static void reclaim_in_order(void **state)
 	end();
 }
 
+/* What is held for I/O stays in the cache, though nobody maps it any more. */
+static void reclaim_spares_what_is_held(void **state)
+{
+	struct page *page;
+
+	(void)state;
+	begin(8 * KPAGE);
+	assert_int_equal(pin_user_pages(mm, BASE + PAGE_SIZE, 1, false, &page), 1);
+	assert_int_equal(do_munmap(mm, BASE, 8 * PAGE_SIZE), 0);
+	assert_int_equal(page_mapcount(page), 0);
+	assert_int_equal(try_to_free_pages(GFP_KERNEL, 0), 7);
+	assert_ptr_equal(xa_load(&mapping()->i_pages, 1), page);
+	unpin_user_pages(&page, 1, false);
+	assert_int_equal(try_to_free_pages(GFP_KERNEL, 0), 1);
+	end();
+}
+
 /* Reclaim under a held mapping->lock leaves that file alone. */
 static void reclaim_tries_locks_only(void **state)
 {
@@ -319,6 +336,7 @@ int main(void)
 		cmocka_unit_test(the_tail_stays_in_memory),
 		cmocka_unit_test(pinned_pages_stay_dirty),
 		cmocka_unit_test(reclaim_in_order),
+		cmocka_unit_test(reclaim_spares_what_is_held),
 		cmocka_unit_test(reclaim_tries_locks_only),
 		cmocka_unit_test(a_file_larger_than_memory),
 		cmocka_unit_test(read_only_files_cannot_become_dirty),
