@@ -183,8 +183,8 @@ static bool range_vacant(const pte_t *ptep, unsigned long nr)
 /* How many pages just below the address are there, without a gap, in its table and VMA. */
 static unsigned long run_below(const struct vm_fault *vmf)
 {
-	unsigned long max_run = min(pte_index(vmf->address),
-				    (vmf->address - vmf->vma->vm_start) >> PAGE_SHIFT);
+	unsigned long max_run =
+		min(pte_index(vmf->address), (vmf->address - vmf->vma->vm_start) >> PAGE_SHIFT);
 	unsigned long n = 0;
 
 	while (n < max_run && !pte_vacant(ptep_get(vmf->pte - n - 1)))
@@ -251,8 +251,8 @@ static unsigned int anon_fault_order(struct vm_fault *vmf)
 static struct page *alloc_anon_block(unsigned int *order)
 {
 	for (; *order; --*order) {
-		struct page *page = alloc_pages(GFP_ANON | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY,
-						*order);
+		struct page *page =
+			alloc_pages(GFP_ANON | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY, *order);
 
 		if (page) {
 			split_page(page, *order);
@@ -570,7 +570,8 @@ static void do_fault_around(struct vm_fault *vmf, struct mm_delta *delta)
 			put_page(page);
 			continue;
 		}
-		set_backed_pte(vmf, ptep, page, pfn_pte(page_to_pfn(page), vma->vm_page_prot), delta);
+		set_backed_pte(vmf, ptep, page, pfn_pte(page_to_pfn(page), vma->vm_page_prot),
+			       delta);
 	}
 }
 

@@ -15,7 +15,8 @@
 /* ---- mprotect ----------------------------------------------------------------------------- */
 
 /* What a TLB may still permit although the entry no longer does. */
-static void note_lost_permission(struct tlb_hull *hull, unsigned long addr, pte_t old, pte_t *new_pte)
+static void note_lost_permission(struct tlb_hull *hull, unsigned long addr, pte_t old,
+				 pte_t *new_pte)
 {
 	if (!pte_young(old) || !pte_accessible(old))
 		return;
@@ -45,12 +46,11 @@ static bool can_stay_writable(const struct vm_area_struct *vma, pte_t pte)
  */
 static bool was_made_writable(const struct vm_area_struct *vma, pte_t old)
 {
-	return (vma->vm_flags & (VM_WRITE | VM_SHARED)) == (VM_WRITE | VM_SHARED) &&
-	       pte_write(old);
+	return (vma->vm_flags & (VM_WRITE | VM_SHARED)) == (VM_WRITE | VM_SHARED) && pte_write(old);
 }
 
-static void change_pte(struct vm_area_struct *vma, pte_t *ptep, unsigned long addr, pgprot_t newprot,
-		       struct tlb_hull *hull)
+static void change_pte(struct vm_area_struct *vma, pte_t *ptep, unsigned long addr,
+		       pgprot_t newprot, struct tlb_hull *hull)
 {
 	pte_t old = ptep_get(ptep), pte;
 
@@ -120,7 +120,8 @@ unsigned long move_page_tables(struct vm_area_struct *vma, unsigned long old_add
 		mutex_lock(&mapping->lock);
 	while ((from = pte_next(mm, &addr, end))) {
 		unsigned long dst = new_addr + (addr - old_addr);
-		unsigned long n = min(pmd_addr_end(addr, end) - addr, pmd_addr_end(dst, ~0UL) - dst);
+		unsigned long n =
+			min(pmd_addr_end(addr, end) - addr, pmd_addr_end(dst, ~0UL) - dst);
 
 		to = pte_alloc_map(mm, dst);
 		if (!to) {
@@ -144,9 +145,9 @@ unsigned long move_page_tables(struct vm_area_struct *vma, unsigned long old_add
 
 struct copy_context {
 	struct vm_area_struct *dst_vma, *src_vma;
-	struct tlb_hull hull;	 /* of the parent, write permission */
-	struct mm_delta delta;	 /* of the child */
-	struct page *spare;	 /* for the next pinned page */
+	struct tlb_hull hull; /* of the parent, write permission */
+	struct mm_delta delta; /* of the child */
+	struct page *spare; /* for the next pinned page */
 };
 
 /*

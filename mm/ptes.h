@@ -113,7 +113,10 @@ struct tlb_hull {
 	enum tlb_flush how;
 };
 
-#define TLB_HULL_NONE { .start = ~0UL, .end = 0, .how = TLB_FLUSH_WRITE }
+#define TLB_HULL_NONE                                           \
+	{                                                       \
+		.start = ~0UL, .end = 0, .how = TLB_FLUSH_WRITE \
+	}
 
 static inline void tlb_hull_add(struct tlb_hull *hull, unsigned long addr, enum tlb_flush how)
 {
@@ -146,7 +149,7 @@ static inline void page_init_anon(struct page *page, pgoff_t index)
 enum foll_flags {
 	FOLL_WRITE = 1 << 0,
 	FOLL_FORCE = 1 << 1, /* the VMA's protection does not count */
-	FOLL_PIN = 1 << 2,   /* the page must be this mm's own if it is private */
+	FOLL_PIN = 1 << 2, /* the page must be this mm's own if it is private */
 };
 
 /*

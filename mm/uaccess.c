@@ -11,14 +11,18 @@
 
 #include "ptes.h"
 
-enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_CLEAR };
+enum access_kind {
+	ACCESS_READ,
+	ACCESS_WRITE,
+	ACCESS_CLEAR
+};
 
 struct user_access {
 	enum access_kind kind;
 	unsigned int foll;
-	char *buf;	    /* the kernel's side; not for ACCESS_CLEAR */
+	char *buf; /* the kernel's side; not for ACCESS_CLEAR */
 	unsigned long addr; /* the user's side */
-	size_t left;	    /* bytes */
+	size_t left; /* bytes */
 };
 
 static void *pte_address(pte_t pte, unsigned long addr)

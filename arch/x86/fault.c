@@ -44,7 +44,8 @@ static struct fault_result mm_fault_result(vm_fault_t ret)
 		return fault_signal(SIGSEGV, SEGV_MAPERR);
 	return (struct fault_result){
 		.major = ret & VM_FAULT_MAJOR,
-		.kind = vm_fault_kind(ret) == TRACE_FAULT_SPURIOUS ? FAULT_WAS_FILL : FAULT_WAS_MINOR,
+		.kind = vm_fault_kind(ret) == TRACE_FAULT_SPURIOUS ? FAULT_WAS_FILL
+								   : FAULT_WAS_MINOR,
 	};
 }
 

@@ -5,9 +5,14 @@
  */
 #include "cache_fixture.h"
 
+#include <pthread.h>
 
 /* Signal numbers and codes; <signal.h> would define the codes a second time. */
-enum { SIGNO_BUS = 7, SIGNO_KILL = 9, SIGNO_SEGV = 11 };
+enum {
+	SIGNO_BUS = 7,
+	SIGNO_KILL = 9,
+	SIGNO_SEGV = 11
+};
 
 #define BASE 0x10000000UL
 #define RAM_BYTES (64UL << 20)
@@ -434,8 +439,9 @@ static void test_move_keeps_contents(void **state)
 	map(mm, BASE, PAGES(1100), RW, PRIVATE_ANON);
 	for (unsigned long i = 0; i < 1100; i += 5)
 		put32(mm, BASE + PAGES(i), (u32)i + 1);
-	assert_int_equal(do_mremap(mm, BASE, PAGES(1100), PAGES(1100), MREMAP_MAYMOVE | MREMAP_FIXED,
-				   to), to);
+	assert_int_equal(
+		do_mremap(mm, BASE, PAGES(1100), PAGES(1100), MREMAP_MAYMOVE | MREMAP_FIXED, to),
+		to);
 	assert_signal(soft_load(mm, BASE + PAGES(5), &c, 1), SIGNO_SEGV, SEGV_MAPERR);
 	for (unsigned long i = 0; i < 1100; i += 5)
 		assert_int_equal(get32(mm, to + PAGES(i)), i + 1);
@@ -453,8 +459,8 @@ struct model_page {
 	bool mapped;
 	int prot;
 	int object; /* of MAP_SHARED memory, or -1 */
-	int index;  /* within it */
-	u32 value;  /* private */
+	int index; /* within it */
+	u32 value; /* private */
 };
 
 struct model {
@@ -530,9 +536,11 @@ static void step_map(struct model *m, unsigned long i, unsigned long n)
 	bool shared = nr_objects < MAX_OBJECTS && rng_below(3) == 0;
 	int prot = rng_below(4) ? RW : PROT_READ;
 
-	map(m->mm, window_addr(i), PAGES(n), (unsigned long)prot, shared ? SHARED_ANON : PRIVATE_ANON);
+	map(m->mm, window_addr(i), PAGES(n), (unsigned long)prot,
+	    shared ? SHARED_ANON : PRIVATE_ANON);
 	for (unsigned long k = 0; k < n; k++)
-		m->page[i + k] = (struct model_page){ true, prot, shared ? nr_objects : -1, (int)k, 0 };
+		m->page[i + k] =
+			(struct model_page){ true, prot, shared ? nr_objects : -1, (int)k, 0 };
 	if (shared)
 		memset(objects[nr_objects++], 0, sizeof(objects[0]));
 }
@@ -682,7 +690,7 @@ static void run_random_programs(u64 seed, int steps)
 static void test_random_programs(void **state)
 {
 	(void)state;
-	for (u64 seed = 1; seed <= 60; seed++) {
+	for (u64 seed = 1; seed <= 300; seed++) {
 		anon_fault_max_order = seed % 3 ? 9 : 0;
 		fault_around_order = seed % 4 ? 4 : 0;
 		run_random_programs(seed * 0x9e3779b97f4a7c15ULL, 3000);
@@ -763,6 +771,95 @@ static void test_stack_grows(void **state)
 	end_mm(mm);
 }
 
+/* ---- Several CPUs -------------------------------------------------------------------------- */
+
+#define NR_THREADS 4
+#define THREAD_PAGES 700
+#define THREAD_ROUNDS 3000
+
+struct worker {
+	pthread_t thread;
+	struct mm_struct *mm;
+	unsigned int cpu;
+	u64 rng;
+	u32 last[THREAD_PAGES]; /* what it wrote in its part of each page */
+	bool failed;
+};
+
+static u64 worker_rng(struct worker *w)
+{
+	w->rng = w->rng * 6364136223846793005ULL + 1442695040888963407ULL;
+	return w->rng >> 33;
+}
+
+/* A child that writes a little and goes: its parent's pages lose and regain write permission. */
+static bool worker_fork(struct worker *w, unsigned long addr)
+{
+	struct mm_struct *child = fork_mm(w->mm);
+	u32 v = 1;
+	bool ok;
+
+	if (IS_ERR(child))
+		return false;
+	ok = !soft_store(child, addr, &v, 4).signo;
+	mmput(child);
+	return ok;
+}
+
+static bool worker_round(struct worker *w, u32 round)
+{
+	unsigned long i = worker_rng(w) % THREAD_PAGES;
+	unsigned long addr = BASE + PAGES(i) + w->cpu * 256;
+	u32 seen = ~0u;
+
+	if (worker_rng(w) % 64 == 0 && !worker_fork(w, addr))
+		return false;
+	if (worker_rng(w) % 4 == 0)
+		return copy_from_mm(w->mm, &seen, addr, 4) == 0 && seen == w->last[i];
+	if (soft_load(w->mm, addr, &seen, 4).signo || seen != w->last[i])
+		return false;
+	w->last[i] = round;
+	return soft_store(w->mm, addr, &round, 4).signo == 0;
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+
+	soft_cpu_enter(w->cpu);
+	for (u32 round = 1; round <= THREAD_ROUNDS && !w->failed; round++)
+		w->failed = !worker_round(w, round);
+	return NULL;
+}
+
+static void test_threads_share_an_mm(void **state)
+{
+	static struct worker workers[NR_THREADS];
+	struct counters before;
+	struct mm_struct *mm;
+
+	(void)state;
+	soft_exit();
+	assert_int_equal(soft_init(RAM_BYTES, NR_THREADS + 1), 0);
+	before = counters_now();
+	mm = new_mm();
+	map(mm, BASE, PAGES(THREAD_PAGES), RW, PRIVATE_ANON);
+	memset(workers, 0, sizeof(workers));
+	for (unsigned int t = 0; t < NR_THREADS; t++) {
+		workers[t].mm = mm;
+		workers[t].cpu = t + 1;
+		workers[t].rng = t;
+		pthread_create(&workers[t].thread, NULL, worker_main, &workers[t]);
+	}
+	for (unsigned int t = 0; t < NR_THREADS; t++) {
+		pthread_join(workers[t].thread, NULL);
+		assert_false(workers[t].failed);
+	}
+	assert_true(get_mm_counter(mm, MM_ANONPAGES) <= THREAD_PAGES);
+	mmput(mm);
+	assert_counters(&before);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, machine_up, machine_down)
@@ -785,6 +882,7 @@ int main(void)
 		TEST(random_programs),
 		TEST(every_allocation_fails),
 		TEST(stack_grows),
+		TEST(threads_share_an_mm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
