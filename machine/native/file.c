@@ -174,9 +174,8 @@ static long may_execute(const char *path)
 	return ret == -ENOSYS ? host_syscall(__NR_faccessat, HOST_AT_FDCWD, path, X_OK) : ret;
 }
 
-struct file *machine_open_exec(const char *path)
+static struct file *open_exec(struct native_task *t, const char *path)
 {
-	struct native_task *t = current_native();
 	struct host_stat st;
 	struct inode *inode;
 	struct file *file;
@@ -200,5 +199,21 @@ struct file *machine_open_exec(const char *path)
 	native_exec_close();
 	t->io_dev = file->f_inode->i_blkdev;
 	t->io_fd = (int)fd;
+	return file;
+}
+
+struct file *machine_open_exec(const char *path)
+{
+	struct native_task *t = current_native();
+	struct file *file;
+	char *exe;
+
+	if (strncmp(path, "/proc/", 6))
+		return open_exec(t, path);
+	exe = kmalloc(PATH_BUF, GFP_KERNEL);
+	if (!exe)
+		return ERR_PTR(-ENOMEM);
+	file = open_exec(t, native_exe_path(t, path, exe, PATH_BUF) ? path : exe);
+	kfree(exe);
 	return file;
 }

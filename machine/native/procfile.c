@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * procfile.c - open files under /proc whose text is ours.
+ *
+ * The descriptor is that of a host memfd, empty at first as files there are. Its text is made when
+ * it is read from the beginning:
+ *
+ *   proc_files[ino % N] = { ino of the memfd, kind, pid, path }
+ *
+ * An entry may be overwritten by a later file's: that one is read as it was last, then. Entries
+ * are under proc_files_lock.
+ */
+#include <quire/mm.h>
+#include <quire/sprintf.h>
+
+#include "procfile.h"
+
+#define NR_PROC_FILES 512u
+#define SEEK_CUR 1
+#define MFD_CLOEXEC 1u
+#define HOST_TEXT_FIRST 16384ul
+#define HOST_TEXT_MAX (4ul << 20)
+
+struct proc_file_entry {
+	u64 dev, ino;
+	enum proc_kind kind;
+	pid_t pid;
+	bool filled;
+	char path[PROC_PATH_MAX];
+};
+
+static struct proc_file_entry proc_files[NR_PROC_FILES];
+static spinlock_t proc_files_lock = SPINLOCK_INIT;
+static bool any_proc_file, any_fd_dir;
+
+/* ---- The host's text --------------------------------------------------------------------- */
+
+/* The whole of a host file, from kmalloc; NULL and *len 0 if it cannot be had. */
+static char *read_host_file(const char *path, size_t *len)
+{
+	long fd = host_syscall(__NR_open, path, HOST_O_CLOEXEC, 0), n = 0;
+	size_t room = HOST_TEXT_FIRST;
+	char *text = fd < 0 ? NULL : kmalloc(room, GFP_KERNEL);
+
+	*len = 0;
+	while (text && (n = host_syscall(__NR_read, fd, text + *len, room - *len)) > 0) {
+		*len += (size_t)n;
+		if (*len == room) {
+			char *bigger = room < HOST_TEXT_MAX ? krealloc(text, 2 * room, GFP_KERNEL) : NULL;
+
+			if (!bigger)
+				break;
+			text = bigger;
+			room *= 2;
+		}
+	}
+	if (fd >= 0)
+		host_syscall(__NR_close, fd);
+	return text;
+}
+
+/*
+ * Of the host's mappings only the last can matter, [vsyscall], and it never changes: the list may be
+ * long, so it is read once.
+ */
+static char *last_mapping(size_t *len)
+{
+	static char line[128];
+	static u32 known;
+	size_t total, start;
+	char *text;
+
+	if (!smp_load_acquire(&known)) {
+		text = read_host_file("/proc/self/maps", &total);
+		for (start = total ? total - 1 : 0; text && start && text[start - 1] != '\n'; start--)
+			;
+		if (text && total - start < sizeof(line))
+			memcpy(line, text + start, total - start);
+		kfree(text);
+		smp_store_release(&known, 1);
+	}
+	*len = strnlen(line, sizeof(line));
+	return kstrdup(line, GFP_KERNEL);
+}
+
+static char *host_text(const struct proc_file_entry *e, size_t *len)
+{
+	*len = 0;
+	switch (e->kind) {
+	case PROC_PID_MAPS:
+	case PROC_PID_SMAPS:
+		return last_mapping(len);
+	case PROC_STAT:
+	case PROC_CPUINFO:
+	case PROC_LOADAVG:
+	case PROC_PID_STATUS:
+	case PROC_PID_STAT:
+	case PROC_PID_LIMITS:
+		return read_host_file(e->path, len);
+	default:
+		return NULL;
+	}
+}
+
+/* ---- Making the text --------------------------------------------------------------------- */
+
+static long write_text(unsigned long fd, const char *text, size_t len)
+{
+	char link[48];
+	long w, n;
+
+	snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", (int)fd);
+	w = host_syscall(__NR_open, link, HOST_O_WRONLY | HOST_O_CLOEXEC, 0);
+	if (w < 0)
+		return w;
+	n = host_syscall(__NR_pwrite64, w, text, len, 0);
+	if (n >= 0)
+		n = host_syscall(__NR_ftruncate, w, len);
+	host_syscall(__NR_close, w);
+	return n;
+}
+
+static long proc_file_fill(unsigned long fd, const struct proc_file_entry *e)
+{
+	size_t host_len, len;
+	char *host = host_text(e, &host_len), *text;
+	long ret = proc_generate(e->kind, e->pid, host, host_len, &text, &len);
+
+	kfree(host);
+	if (ret)
+		return ret;
+	ret = write_text(fd, text, len);
+	proc_free(text, len);
+	return ret;
+}
+
+/* The entry of the memfd; *e is a copy. first: nothing has been read yet; from now on it has. */
+static bool find_entry(const struct host_stat *st, struct proc_file_entry *e, bool *first)
+{
+	struct proc_file_entry *slot = &proc_files[st->st_ino % NR_PROC_FILES];
+	bool found;
+
+	spin_lock(&proc_files_lock);
+	found = slot->ino == st->st_ino && slot->dev == st->st_dev;
+	if (found) {
+		*e = *slot;
+		*first = !slot->filled;
+		slot->filled = true;
+	}
+	spin_unlock(&proc_files_lock);
+	return found;
+}
+
+long proc_file_before_read(struct native_task *t, unsigned long fd, loff_t pos)
+{
+	struct proc_file_entry e;
+	struct host_stat st;
+	bool first;
+	long ret;
+
+	(void)t;
+	if (!READ_ONCE(any_proc_file) || host_syscall(__NR_fstat, hc_fd(fd), &st) ||
+	    !HOST_S_ISREG(st.st_mode) || st.st_nlink || !find_entry(&st, &e, &first))
+		return 0;
+	if (pos < 0)
+		pos = host_syscall(__NR_lseek, fd, 0, SEEK_CUR);
+	if (pos && !first)
+		return 0;
+	ret = proc_file_fill(fd, &e);
+	return ret < 0 ? ret : 0;
+}
+
+/* ---- Opening ----------------------------------------------------------------------------- */
+
+static void remember(long fd, const char *path, enum proc_kind kind, pid_t pid)
+{
+	struct proc_file_entry *slot;
+	struct host_stat st;
+
+	if (host_syscall(__NR_fstat, fd, &st))
+		return;
+	slot = &proc_files[st.st_ino % NR_PROC_FILES];
+	spin_lock(&proc_files_lock);
+	slot->dev = st.st_dev;
+	slot->ino = st.st_ino;
+	slot->kind = kind;
+	slot->pid = pid;
+	slot->filled = false;
+	strscpy(slot->path, path, sizeof(slot->path));
+	spin_unlock(&proc_files_lock);
+	WRITE_ONCE(any_proc_file, true);
+}
+
+/* An empty memfd, opened for reading only, under the lowest number that is free. */
+static long memfd_for_reading(unsigned long cloexec)
+{
+	long fd = host_syscall(__NR_memfd_create, "proc", cloexec ? MFD_CLOEXEC : 0), ro, ret;
+	char link[48];
+
+	if (fd < 0)
+		return fd;
+	snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", (int)fd);
+	ro = host_syscall(__NR_open, link, HOST_O_CLOEXEC, 0);
+	if (ro < 0)
+		return fd;
+	ret = host_syscall(__NR_dup3, ro, fd, cloexec);
+	host_syscall(__NR_close, ro);
+	return ret < 0 ? ret : fd;
+}
+
+long proc_file_open(struct native_task *t, const char *path, enum proc_kind kind, pid_t pid,
+		    unsigned long flags)
+{
+	unsigned long cloexec = flags & HOST_O_CLOEXEC;
+	/* Whether it may be opened is the host's to say. */
+	long fd = host_syscall(__NR_open, path, flags | HOST_O_CLOEXEC, 0);
+
+	(void)t;
+	if (fd < 0)
+		return fd;
+	host_syscall(__NR_close, fd);
+	fd = memfd_for_reading(cloexec);
+	if (fd >= 0)
+		remember(fd, path, kind, pid);
+	return fd;
+}
+
+/* ---- Directories of descriptors ---------------------------------------------------------- */
+
+void proc_fd_dir_opened(void)
+{
+	WRITE_ONCE(any_fd_dir, true);
+}
+
+struct dirent64 {
+	u64 ino;
+	s64 off;
+	u16 reclen;
+	u8 type;
+	char name[];
+};
+
+static bool is_fd_dir(unsigned long fd)
+{
+	char link[48], target[64];
+	long n;
+
+	snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", (int)fd);
+	n = host_syscall(__NR_readlink, link, target, sizeof(target) - 1);
+	if (n < 9 || strncmp(target, "/proc/", 6))
+		return false;
+	target[n] = '\0';
+	return !strcmp(target + n - 3, "/fd") || (n > 7 && !strcmp(target + n - 7, "/fdinfo"));
+}
+
+static bool is_reserved_name(const char *name)
+{
+	unsigned long fd;
+
+	return !kstrtoul(name, 10, &fd) && fd <= INT_MAX && native_fd_reserved(fd);
+}
+
+/* Bytes that remain of n. */
+static size_t drop_reserved(u8 *buf, size_t n)
+{
+	size_t from = 0, to = 0;
+
+	while (from < n) {
+		struct dirent64 *d = (struct dirent64 *)(buf + from);
+		size_t len = d->reclen;
+
+		from += len;
+		if (is_reserved_name(d->name))
+			continue;
+		memmove(buf + to, d, len);
+		to += len;
+	}
+	return to;
+}
+
+long proc_fd_dir_getdents(struct native_task *t, const unsigned long *args)
+{
+	size_t size = min((size_t)(u32)args[2], 32768ul);
+	struct hc_mem mem;
+	long ret;
+	u8 *buf;
+
+	if (!READ_ONCE(any_fd_dir) || native_fd_reserved(args[0]) || !is_fd_dir(args[0]))
+		return SYSCALL_NOT_OURS;
+	hc_mem_init(&mem);
+	buf = hc_alloc(&mem, size);
+	if (!buf)
+		return -ENOMEM;
+	do {
+		size_t n;
+
+		ret = host_syscall(__NR_getdents64, args[0], buf, size);
+		if (ret <= 0)
+			break;
+		n = drop_reserved(buf, (size_t)ret);
+		ret = (long)n;
+	} while (!ret);
+	if (ret > 0 && copy_to_mm(t->task.mm, args[1], buf, (size_t)ret))
+		ret = -EFAULT;
+	hc_mem_free(&mem);
+	return ret;
+}

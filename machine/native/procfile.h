@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* procfile.h - what pathcall.c and procfile.c ask of each other. */
+#ifndef NATIVE_PROCFILE_H
+#define NATIVE_PROCFILE_H
+
+#include "hostmem.h"
+
+#define PROC_PATH_MAX 128
+
+/*
+ * A descriptor for the file at path (absolute, normalised, of kind and pid), opened with flags of
+ * open(). The number, or negative errno.
+ */
+long proc_file_open(struct native_task *t, const char *path, enum proc_kind kind, pid_t pid,
+		    unsigned long flags);
+/* fd is about to be read at pos (-1: its own position): its text is made anew at the beginning. 0
+ * or negative errno. */
+long proc_file_before_read(struct native_task *t, unsigned long fd, loff_t pos);
+
+/* A directory /proc/.../fd was opened: from now on listings are looked at. */
+void proc_fd_dir_opened(void);
+/* getdents64, without the machine's descriptors; SYSCALL_NOT_OURS if it is no such directory. */
+long proc_fd_dir_getdents(struct native_task *t, const unsigned long *args);
+
+#endif
