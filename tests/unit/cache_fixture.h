@@ -6,22 +6,10 @@
 #ifndef QUIRE_TEST_CACHE_FIXTURE_H
 #define QUIRE_TEST_CACHE_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include <quire/fault-inject.h>
-#include <quire/mm.h>
 #include <quire/mman.h>
 #include <quire/pagemap.h>
-#include <quire/slab.h>
-#include <quire/vmstat.h>
 
-#include "soft.h"
+#include "soft_fixture.h"
 
 /* As soft_load() and soft_store() report them. */
 #define SIGBUS 7
@@ -84,23 +72,6 @@ static inline void assert_all_gone(const struct counters *before)
 {
 	assert_int_equal(inodes_shutdown(), 0);
 	assert_counters(before);
-}
-
-/* ---- Random numbers ------------------------------------------------------------------------ */
-
-static u64 rng_state = 1;
-
-static inline u64 rng(void)
-{
-	rng_state ^= rng_state << 13;
-	rng_state ^= rng_state >> 7;
-	rng_state ^= rng_state << 17;
-	return rng_state;
-}
-
-static inline unsigned long rng_below(unsigned long n)
-{
-	return (unsigned long)(rng() % n);
 }
 
 /* ---- Files --------------------------------------------------------------------------------- */

@@ -27,6 +27,7 @@ struct model_map {
 static struct mm_struct *mms[MMS];
 static struct model_map maps[MAPS];
 static struct test_file tf;
+static u64 rng_state;
 static u8 bytes[PAGES * PAGE_SIZE]; /* of the file, and the device's length; zeros from size on */
 static loff_t size;
 
@@ -59,7 +60,7 @@ static void model_resize(loff_t to)
 
 static struct model_map *any_map(void)
 {
-	struct model_map *map = &maps[rng_below(MAPS)];
+	struct model_map *map = &maps[rng_below(&rng_state, MAPS)];
 
 	return map->used ? map : NULL;
 }
@@ -68,17 +69,17 @@ static struct model_map *any_map(void)
 
 static void step_map(void)
 {
-	struct model_map *map = &maps[rng_below(MAPS)];
+	struct model_map *map = &maps[rng_below(&rng_state, MAPS)];
 	unsigned long prot = PROT_READ, addr;
 
 	if (map->used)
 		return;
 	memset(map, 0, sizeof(*map));
-	map->mm = (int)rng_below(MMS);
-	map->shared = rng() & 1;
-	map->writable = rng() % 4;
-	map->first = rng_below(PAGES);
-	map->nr = 1 + rng_below(PAGES - map->first);
+	map->mm = (int)rng_below(&rng_state, MMS);
+	map->shared = rng_next(&rng_state) & 1;
+	map->writable = rng_next(&rng_state) % 4;
+	map->first = rng_below(&rng_state, PAGES);
+	map->nr = 1 + rng_below(&rng_state, PAGES - map->first);
 	if (map->writable)
 		prot |= PROT_WRITE;
 	addr = do_mmap(mms[map->mm], tf.file, map_addr(map), map->nr * PAGE_SIZE, prot,
@@ -91,12 +92,12 @@ static void step_unmap(void)
 {
 	struct model_map *map = any_map();
 	unsigned long from, nr;
-	bool whole = rng() & 1;
+	bool whole = rng_next(&rng_state) & 1;
 
 	if (!map)
 		return;
-	from = whole ? 0 : rng_below(map->nr);
-	nr = whole ? map->nr : 1 + rng_below(map->nr - from);
+	from = whole ? 0 : rng_below(&rng_state, map->nr);
+	nr = whole ? map->nr : 1 + rng_below(&rng_state, map->nr - from);
 	assert_int_equal(do_munmap(mms[map->mm], map_addr(map) + from * PAGE_SIZE, nr * PAGE_SIZE),
 			 0);
 	for (unsigned long p = from; p < from + nr; p++) {
@@ -151,14 +152,15 @@ static void step_access(void)
 {
 	struct model_map *map = any_map();
 	unsigned long page, offset;
-	bool write = rng() & 1;
-	u8 byte = (u8)rng(), *at = NULL;
+	bool write = rng_next(&rng_state) & 1;
+	u8 byte = (u8)rng_next(&rng_state), *at = NULL;
 	int want;
 
 	if (!map)
 		return;
-	page = rng_below(map->nr);
-	offset = rng() & 1 ? rng_below(PAGE_SIZE) : (unsigned long)size & ~PAGE_MASK;
+	page = rng_below(&rng_state, map->nr);
+	offset = rng_next(&rng_state) & 1 ? rng_below(&rng_state, PAGE_SIZE)
+					  : (unsigned long)size & ~PAGE_MASK;
 	want = model_access(map, page, offset, write, &at);
 	assert_int_equal(
 		user_access(mms[map->mm], map_addr(map) + page * PAGE_SIZE + offset, &byte, write),
@@ -174,9 +176,9 @@ static void step_access(void)
 
 static void step_truncate(void)
 {
-	loff_t to = (loff_t)rng_below(PAGES * PAGE_SIZE + 1);
+	loff_t to = (loff_t)rng_below(&rng_state, PAGES * PAGE_SIZE + 1);
 
-	if (rng() & 1)
+	if (rng_next(&rng_state) & 1)
 		to &= (loff_t)PAGE_MASK;
 	disk_resize(&tf, to);
 	truncate_setsize(tf.inode, to);
@@ -186,15 +188,16 @@ static void step_truncate(void)
 /* A write() that goes past the cache to the host's file. */
 static void step_write(void)
 {
-	loff_t pos = (loff_t)rng_below(PAGES * PAGE_SIZE);
-	loff_t len = 1 + (loff_t)rng_below(rng() & 1 ? 100 : 5 * PAGE_SIZE);
-	bool size_first = rng() & 1;
+	loff_t pos = (loff_t)rng_below(&rng_state, PAGES * PAGE_SIZE);
+	loff_t len =
+		1 + (loff_t)rng_below(&rng_state, rng_next(&rng_state) & 1 ? 100 : 5 * PAGE_SIZE);
+	bool size_first = rng_next(&rng_state) & 1;
 
 	len = min(len, (loff_t)(PAGES * PAGE_SIZE) - pos);
 	if (pos + len > size)
 		disk_resize(&tf, pos + len);
 	for (loff_t i = pos; i < pos + len; i++)
-		disk_bytes(&tf)[i] = bytes[i] = (u8)rng();
+		disk_bytes(&tf)[i] = bytes[i] = (u8)rng_next(&rng_state);
 	mutex_lock(&tf.inode->i_data.lock);
 	if (pos + len > size && size_first)
 		truncate_setsize_locked(tf.inode, pos + len);
@@ -207,7 +210,8 @@ static void step_write(void)
 
 static void step_punch(void)
 {
-	pgoff_t start = rng_below(PAGES), end = start + rng_below(PAGES - start);
+	pgoff_t start = rng_below(&rng_state, PAGES),
+		end = start + rng_below(&rng_state, PAGES - start);
 	size_t len = (end - start + 1) * PAGE_SIZE;
 
 	memset(bytes + start * PAGE_SIZE, 0, len);
@@ -224,7 +228,7 @@ static void step_sync(void)
 {
 	struct model_map *map = any_map();
 	pgoff_t first = 0, last = PAGES - 1;
-	bool all = !map || rng() & 1;
+	bool all = !map || rng_next(&rng_state) & 1;
 
 	if (!all) {
 		first = map->first;
@@ -243,8 +247,9 @@ static void step_sync(void)
 static void step_outside(void)
 {
 	assert_int_equal(filemap_write_and_wait_range(&tf.inode->i_data, 0, ULONG_MAX), 0);
-	for (loff_t i = (loff_t)rng_below(100); i < size; i += 1 + (loff_t)rng_below(5000))
-		disk_bytes(&tf)[i] = bytes[i] = (u8)rng();
+	for (loff_t i = (loff_t)rng_below(&rng_state, 100); i < size;
+	     i += 1 + (loff_t)rng_below(&rng_state, 5000))
+		disk_bytes(&tf)[i] = bytes[i] = (u8)rng_next(&rng_state);
 	mutex_lock(&tf.inode->i_data.lock);
 	invalidate_mapping_locked(&tf.inode->i_data);
 	mutex_unlock(&tf.inode->i_data.lock);
@@ -253,14 +258,15 @@ static void step_outside(void)
 
 static void step_reclaim(void)
 {
-	try_to_free_pages(rng() & 1 ? GFP_KERNEL : GFP_NOIO, (unsigned int)rng_below(6));
+	try_to_free_pages(rng_next(&rng_state) & 1 ? GFP_KERNEL : GFP_NOIO,
+			  (unsigned int)rng_below(&rng_state, 6));
 }
 
 static void step_read(void)
 {
 	static u8 buf[PAGES * PAGE_SIZE];
-	loff_t pos = (loff_t)rng_below(PAGES * PAGE_SIZE);
-	size_t len = rng_below(4 * PAGE_SIZE);
+	loff_t pos = (loff_t)rng_below(&rng_state, PAGES * PAGE_SIZE);
+	size_t len = rng_below(&rng_state, 4 * PAGE_SIZE);
 	ssize_t want = pos >= size ? 0 : min((ssize_t)len, size - pos);
 
 	assert_int_equal(kernel_read(tf.file, buf, len, pos), want);
@@ -274,7 +280,7 @@ static void step_dontneed(void)
 
 	if (!map)
 		return;
-	page = rng_below(map->nr);
+	page = rng_below(&rng_state, map->nr);
 	if (map->gone[page])
 		return;
 	assert_int_equal(do_madvise(mms[map->mm], map_addr(map) + page * PAGE_SIZE, PAGE_SIZE,
@@ -299,7 +305,7 @@ static void drop_mm(int mm)
 /* One program ends, another forks: the child gets copies of what mappings there is room for. */
 static void step_fork(void)
 {
-	int child = (int)rng_below(MMS), parent = (int)rng_below(MMS);
+	int child = (int)rng_below(&rng_state, MMS), parent = (int)rng_below(&rng_state, MMS);
 
 	if (child == parent)
 		return;
@@ -311,7 +317,7 @@ static void step_fork(void)
 		if (!maps[i].used || maps[i].mm != parent)
 			continue;
 		/* Which of the two keeps it in the model is drawn: both must be right. */
-		bool keep = rng() & 1;
+		bool keep = rng_next(&rng_state) & 1;
 		struct mm_struct *loser = mms[keep ? child : parent];
 
 		assert_int_equal(do_munmap(loser, map_addr(&maps[i]), maps[i].nr * PAGE_SIZE), 0);
@@ -355,10 +361,10 @@ static void random_model(void **state)
 		for (int i = 0; i < MMS; i++)
 			mms[i] = mm_alloc();
 		for (int n = 0; n < 3000; n++) {
-			if (rng() % 4)
+			if (rng_next(&rng_state) % 4)
 				step_access();
 			else
-				steps[rng_below(ARRAY_SIZE(steps))]();
+				steps[rng_below(&rng_state, ARRAY_SIZE(steps))]();
 			if (n % 500 == 0)
 				check_everything();
 		}
