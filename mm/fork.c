@@ -162,6 +162,23 @@ static struct vm_area_struct *dup_vma(struct mm_struct *mm, const struct vm_area
 	return vma;
 }
 
+/*
+ * The child has nothing of this VMA. On a machine whose child starts with its parent's TLB, the
+ * translations have to be gone before that; the parent's come back as it touches the pages. What
+ * the machine maps itself is its own affair.
+ */
+static void forget_translations(struct vm_area_struct *vma)
+{
+	struct mm_struct *mm = vma->vm_mm;
+
+	if (vma->vm_flags & VM_PFNMAP)
+		return;
+	spin_lock(&mm->page_table_lock);
+	ptes_mkold(mm, vma->vm_start, vma->vm_end);
+	machine_tlb_flush(mm, vma->vm_start, vma->vm_end, TLB_FLUSH_ALL);
+	spin_unlock(&mm->page_table_lock);
+}
+
 static int dup_mmap(struct mm_struct *mm, struct mm_struct *oldmm)
 {
 	struct vm_area_struct *src, *vma;
@@ -169,6 +186,8 @@ static int dup_mmap(struct mm_struct *mm, struct mm_struct *oldmm)
 
 	for_each_vma(oldmm, src)
 	{
+		if (src->vm_flags & (VM_DONTCOPY | VM_WIPEONFORK))
+			forget_translations(src);
 		if (src->vm_flags & VM_DONTCOPY)
 			continue;
 		vma = dup_vma(mm, src);

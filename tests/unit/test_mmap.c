@@ -114,6 +114,9 @@ static void test_origins(void **state)
 	poke(mm, PG(4), 1);
 	map_at(mm, 2, 2, RW, ANON);
 	assert_layout(mm, "0-4:rw 4-6:rw");
+	do_mprotect(mm, PG(4), LEN(2), PROT_READ);
+	do_mprotect(mm, PG(4), LEN(2), RW);
+	assert_layout(mm, "0-4:rw 4-6:rw");
 	/* Moved with its pages it keeps its numbering; without, it does not. */
 	map_at(mm, 20, 2, RW, ANON);
 	poke(mm, PG(20), 5);
@@ -490,6 +493,9 @@ static void test_fork(void **state)
 	assert_false(IS_ERR(child));
 	assert_mm_sound(child);
 	assert_int_equal(child->locked_vm, 0);
+	/* A child that starts with its parent's TLB must find nothing there of what it has not. */
+	assert_false(soft_tlb_holds(mm, PG(30), false));
+	assert_false(soft_tlb_holds(mm, PG(40), false));
 	assert_int_equal(peek(child, PG(0)), 1);
 	assert_int_equal(peek(child, PG(10)), 11);
 	assert_int_equal(peek(child, PG(20)), 21);
