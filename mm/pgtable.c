@@ -150,7 +150,7 @@ pte_t *pte_alloc_map(struct mm_struct *mm, unsigned long addr)
 /* The address space that may be cleared of tables: [first, last]. */
 struct free_bounds {
 	unsigned long first, last;
-	struct list_head freed;
+	struct page *freed; /* what was unlinked, chained by page->private */
 };
 
 /*
@@ -179,7 +179,8 @@ static void unlink_tables(u64 *table, unsigned int shift, unsigned long addr, un
 		BUG_ON(memchr_inv(page_address(page), 0, PAGE_SIZE));
 #endif
 		smp_store_release(slot, 0);
-		list_add(&page->lru, &bounds->freed);
+		page->private = (unsigned long)bounds->freed;
+		bounds->freed = page;
 	}
 }
 
@@ -187,17 +188,15 @@ void free_pgd_range(struct mm_struct *mm, unsigned long addr, unsigned long end,
 		    unsigned long floor, unsigned long ceiling)
 {
 	struct free_bounds bounds = { .first = floor, .last = ceiling - 1 };
-	struct page *page, *next;
 	long nr = 0;
 
-	INIT_LIST_HEAD(&bounds.freed);
 	spin_lock(&mm->page_table_lock);
 	unlink_tables((u64 *)mm->pgd, PGDIR_SHIFT, addr, end, &bounds);
 	spin_unlock(&mm->page_table_lock);
 
-	list_for_each_entry_safe(page, next, &bounds.freed, lru) {
+	for (struct page *page = bounds.freed, *next; page; page = next, nr++) {
+		next = (struct page *)page->private;
 		free_table(page);
-		nr++;
 	}
 	atomic_long_sub(nr * (long)PAGE_SIZE, &mm->pgtables_bytes);
 }

@@ -12,6 +12,7 @@
 #define SHARED_ANON (MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED)
 
 static struct counters at_start;
+static u64 rng_state = 1;
 static struct mm_struct *mm;
 
 static void map(unsigned long addr, unsigned long len, unsigned long prot, unsigned long flags)
@@ -72,7 +73,7 @@ static void test_copy_across_pages_and_tables(void **state)
 	(void)state;
 	map(BASE, 8UL << 20, RW, PRIVATE_ANON);
 	for (unsigned long i = 0; i < size; i++)
-		out[i] = (char)rng();
+		out[i] = (char)rng_next(&rng_state);
 	assert_int_equal(copy_to_mm(mm, addr, out, size), 0);
 	assert_int_equal(copy_from_mm(mm, in, addr, size), 0);
 	assert_memory_equal(in, out, size);

@@ -22,8 +22,9 @@ enum {
 #define SHARED_ANON (MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED)
 
 static struct counters at_start;
+static u64 rng_state = 1;
 
-static int machine_up(void **state)
+static int memory_up(void **state)
 {
 	(void)state;
 	anon_fault_max_order = 9;
@@ -34,7 +35,7 @@ static int machine_up(void **state)
 	return 0;
 }
 
-static int machine_down(void **state)
+static int memory_down(void **state)
 {
 	(void)state;
 	fail_page_alloc.nth = failslab.nth = 0;
@@ -486,7 +487,7 @@ static unsigned long window_addr(unsigned long i)
 static void step_store(struct model *m, unsigned long i)
 {
 	struct model_page *p = &m->page[i];
-	u32 value = (u32)rng() | 1;
+	u32 value = (u32)rng_next(&rng_state) | 1;
 	struct soft_signal sig = soft_store(m->mm, window_addr(i) + 8, &value, 4);
 
 	if (!p->mapped)
@@ -519,7 +520,7 @@ static void step_load(struct model *m, unsigned long i)
 static void step_copy(struct model *m, unsigned long i)
 {
 	struct model_page *p = &m->page[i];
-	u32 value = (u32)rng() | 1, seen = 0;
+	u32 value = (u32)rng_next(&rng_state) | 1, seen = 0;
 	size_t left = copy_from_mm(m->mm, &seen, window_addr(i) + 8, 4);
 
 	assert_int_equal(left, p->mapped && p->prot != PROT_NONE ? 0 : 4);
@@ -533,8 +534,8 @@ static void step_copy(struct model *m, unsigned long i)
 
 static void step_map(struct model *m, unsigned long i, unsigned long n)
 {
-	bool shared = nr_objects < MAX_OBJECTS && rng_below(3) == 0;
-	int prot = rng_below(4) ? RW : PROT_READ;
+	bool shared = nr_objects < MAX_OBJECTS && rng_below(&rng_state, 3) == 0;
+	int prot = rng_below(&rng_state, 4) ? RW : PROT_READ;
 
 	map(m->mm, window_addr(i), PAGES(n), (unsigned long)prot,
 	    shared ? SHARED_ANON : PRIVATE_ANON);
@@ -562,7 +563,7 @@ static bool all_mapped(struct model *m, unsigned long i, unsigned long n)
 static void step_protect(struct model *m, unsigned long i, unsigned long n)
 {
 	static const int prots[] = { PROT_NONE, PROT_READ, RW, RW, PROT_READ | PROT_EXEC };
-	int prot = prots[rng_below(5)];
+	int prot = prots[rng_below(&rng_state, 5)];
 
 	if (!all_mapped(m, i, n))
 		return;
@@ -583,7 +584,7 @@ static void step_dontneed(struct model *m, unsigned long i, unsigned long n)
 /* Only within one VMA: what the model cannot tell, mremap() says. */
 static void step_move(struct model *m, unsigned long i, unsigned long n)
 {
-	unsigned long to = rng_below(WINDOW - n), ret;
+	unsigned long to = rng_below(&rng_state, WINDOW - n), ret;
 
 	if (!all_mapped(m, i, n) || (to < i + n && i < to + n))
 		return;
@@ -620,15 +621,16 @@ static void check_all(struct model *m)
 
 static void random_step(struct model *m)
 {
-	unsigned long i = rng_below(WINDOW), n = 1 + rng_below(min(WINDOW - i, 24UL));
+	unsigned long i = rng_below(&rng_state, WINDOW),
+		      n = 1 + rng_below(&rng_state, min(WINDOW - i, 24UL));
 
-	switch (rng_below(24)) {
+	switch (rng_below(&rng_state, 24)) {
 	case 0:
 		step_fork(m);
 		break;
 	case 1:
 		check_all(m);
-		if (rng_below(2) && m != &models[0]) {
+		if (rng_below(&rng_state, 2) && m != &models[0]) {
 			mmput(m->mm);
 			m->mm = NULL;
 		}
@@ -673,7 +675,7 @@ static void run_random_programs(u64 seed, int steps)
 	memset(models, 0, sizeof(models));
 	models[0].mm = new_mm();
 	for (int s = 0; s < steps; s++) {
-		struct model *m = &models[rng_below(MAX_MMS)];
+		struct model *m = &models[rng_below(&rng_state, MAX_MMS)];
 
 		if (m->mm)
 			random_step(m);
@@ -862,7 +864,7 @@ static void test_threads_share_an_mm(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, machine_up, machine_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, memory_up, memory_down)
 	const struct CMUnitTest tests[] = {
 		TEST(read_maps_zero_folio),
 		TEST(write_fills_zeroed),
