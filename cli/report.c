@@ -28,9 +28,11 @@ const char *const vm_event_names[NR_VM_EVENT_ITEMS] = {
 
 const char *syscall_name(unsigned int nr)
 {
+#define N(name) [__NR_##name] = #name,
 	static const char *const names[NR_SYSCALLS] = {
 #include "syscall_names.inc"
 	};
+#undef N
 
 	return nr < NR_SYSCALLS ? names[nr] : NULL;
 }
