@@ -62,7 +62,12 @@ __noreturn __cold static void bad_page(const struct page *page, const char *why)
 	machine_panic(text);
 }
 
-/* Of an allocated page: of one on a free list too many frees have been made. */
+/* Atomic, because page_is_buddy() also looks at pages that are not free, whosever they are. */
+static void set_page_type(struct page *page, u32 type)
+{
+	__atomic_store_n(&page->page_type, type, __ATOMIC_RELAXED);
+}
+
 static bool page_is_free(const struct page *page)
 {
 	u32 type = __atomic_load_n(&page->page_type, __ATOMIC_RELAXED);
@@ -100,7 +105,7 @@ static void free_page_prepare(struct page *page)
 	page->flags &= PAGE_FLAGS_KEEP;
 	page->mapping = NULL;
 	page->compound_head = 0;
-	page->page_type = PAGE_TYPE_FREE;
+	set_page_type(page, PAGE_TYPE_FREE);
 #ifdef CONFIG_DEBUG_VM
 	memset(page_address(page), 0xaa, PAGE_SIZE);
 #endif
@@ -144,7 +149,7 @@ static void prep_new_frame(struct page *page, gfp_t gfp, struct zero_run *run)
 	page->flags &= PAGE_FLAGS_KEEP;
 	page->compound_head = 0;
 	page->private = 0;
-	page->page_type = ~0u; /* _mapcount -1 */
+	set_page_type(page, ~0u); /* _mapcount -1 */
 }
 
 static void prep_compound_page(struct page *head, unsigned int order)
@@ -180,7 +185,7 @@ void split_page(struct page *page, unsigned int order)
 static void link_free_block(struct zone *zone, struct page *page, unsigned int order)
 {
 	page->private = order;
-	__atomic_store_n(&page->page_type, PAGE_TYPE_BUDDY, __ATOMIC_RELAXED);
+	set_page_type(page, PAGE_TYPE_BUDDY);
 	zone->free_area[order].nr_free++;
 }
 
@@ -201,7 +206,7 @@ void add_grown_block(struct zone *zone, struct page *page, unsigned int order,
 static void del_from_free_list(struct zone *zone, struct page *page, unsigned int order)
 {
 	__list_del_entry(&page->lru);
-	__atomic_store_n(&page->page_type, PAGE_TYPE_FREE, __ATOMIC_RELAXED);
+	set_page_type(page, PAGE_TYPE_FREE);
 	zone->free_area[order].nr_free--;
 }
 
@@ -351,7 +356,7 @@ static void pcp_refill(struct zone *zone, struct per_cpu_pages *pcp, enum migrat
 	spin_lock(&zone->lock);
 	while (want && (page = rmqueue_buddy(zone, 0, order_within(want), type, &order))) {
 		for (struct page *p = page; p < page + (1UL << order); p++) {
-			__atomic_store_n(&p->page_type, PAGE_TYPE_PCP, __ATOMIC_RELAXED);
+			set_page_type(p, PAGE_TYPE_PCP);
 			list_add_tail(&p->lru, &pcp->lists[type]);
 		}
 		pcp_count_add(pcp, 1 << order);
@@ -387,7 +392,7 @@ static void pcp_drain(struct zone *zone, struct per_cpu_pages *pcp, int nr)
 			struct page *page = list_last_entry(list, struct page, lru);
 
 			__list_del_entry(&page->lru);
-			__atomic_store_n(&page->page_type, PAGE_TYPE_FREE, __ATOMIC_RELAXED);
+			set_page_type(page, PAGE_TYPE_FREE);
 			free_one_block(zone, page, 0);
 			nr--;
 		}
@@ -401,7 +406,7 @@ static void pcp_push(struct page *page)
 	struct zone *zone = page_zone(page);
 	struct per_cpu_pages *pcp = &zone->pcp[machine_cpu_id()];
 
-	__atomic_store_n(&page->page_type, PAGE_TYPE_PCP, __ATOMIC_RELAXED);
+	set_page_type(page, PAGE_TYPE_PCP);
 	list_add(&page->lru, &pcp->lists[pageblock_type(page_to_pfn(page))]);
 	pcp_count_add(pcp, 1);
 	if (unlikely(pcp->count > pcp->high))

@@ -160,6 +160,17 @@ static unsigned int slab_order(const struct kmem_cache *s, const struct page *pa
 	return page->objects == order_objects(s->order, s->size) ? s->order : s->min_order;
 }
 
+/*
+ * The slab or large block that p lies in. PG_slab is on heads alone; the word that tells a tail
+ * is not looked at in a head, where it is a link of the partial list.
+ */
+static struct page *virt_to_slab(const void *p)
+{
+	struct page *page = virt_to_page(p);
+
+	return PageSlab(page) ? page : compound_head(page);
+}
+
 /* All objects on the slab's list, in the order of their addresses. */
 static void init_slab_objects(struct kmem_cache *s, struct page *page)
 {
@@ -398,7 +409,7 @@ static void slab_free(struct kmem_cache *s, struct page *page, void *object)
 
 void kmem_cache_free(struct kmem_cache *s, void *object)
 {
-	struct page *page = compound_head(virt_to_page(object));
+	struct page *page = virt_to_slab(object);
 
 	if (unlikely(!PageSlab(page) || page->slab_cache != s))
 		object_err(s, object, "freed to a cache that it is not from");
@@ -733,7 +744,7 @@ void kfree(const void *p)
 
 	if (ZERO_OR_NULL_PTR(p))
 		return;
-	page = compound_head(virt_to_page(p));
+	page = virt_to_slab(p);
 	if (likely(PageSlab(page)))
 		slab_free(page->slab_cache, page, (void *)p);
 	else
@@ -746,7 +757,7 @@ size_t ksize(const void *p)
 
 	if (ZERO_OR_NULL_PTR(p))
 		return 0;
-	page = compound_head(virt_to_page(p));
+	page = virt_to_slab(p);
 	return PageSlab(page) ? page->slab_cache->object_size : PAGE_SIZE << page->private;
 }
 

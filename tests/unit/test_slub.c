@@ -208,7 +208,7 @@ static void kmalloc_sizes(void **state)
 	assert_int_equal(ksize(ZERO_SIZE_PTR), 0);
 	kfree(ZERO_SIZE_PTR);
 	kfree(NULL);
-	assert_int_equal(info_of("kmalloc-1k").object_size, 1024);
+	assert_true(info_of("kmalloc-1k").object_size >= 1024);
 }
 
 static void krealloc_keeps_contents(void **state)
@@ -435,7 +435,7 @@ static void memory_runs_out(void **state)
 		chain = next;
 		got++;
 	}
-	assert_in_range(got, 20000, 32768);
+	assert_in_range(got, 10000, 32768);
 	for (; chain; chain = next) {
 		next = *chain;
 		kfree(chain);
