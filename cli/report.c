@@ -97,6 +97,8 @@ static void sum_counters(struct report *r, const struct machine *m)
 		r->tsc_khz = (double)(m->end_tsc - m->start_tsc) * 1e6 / (double)r->wall_ns;
 	if (r->tsc_khz > 0)
 		r->kernel_ns = (uint64_t)((double)r->counter[NC_KERNEL_TSC] * 1e6 / r->tsc_khz);
+	/* The boot came before the program, but ran on a virtual CPU. */
+	r->kernel_ns -= shared->boot_ns < r->kernel_ns ? shared->boot_ns : r->kernel_ns;
 }
 
 int report_write(const struct machine *m)

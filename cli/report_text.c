@@ -235,11 +235,10 @@ static void put_syscalls(const struct report *r, FILE *out)
 		char number[16];
 
 		snprintf(number, sizeof(number), "number %u", order[i]);
-		fprintf(out, "  %-18.18s %9" PRIu64 "%s", name ? name : number,
-			shared->syscall_count[order[i]], i % 3 == 2 ? "\n" : " ");
-		if (i % 3 != 2 && (i + 1 == n || i + 1 == SHOWN_SYSCALLS))
-			putc('\n', out);
+		fprintf(out, "%s  %-18.18s %9" PRIu64, i && i % 3 == 0 ? "\n" : "",
+			name ? name : number, shared->syscall_count[order[i]]);
 	}
+	putc('\n', out);
 }
 
 /* ---- Memory ------------------------------------------------------------------------------ */
