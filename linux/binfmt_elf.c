@@ -545,10 +545,12 @@ static int load_images(struct linux_binprm *bprm, struct elf_image *prog, struct
 	at.entry = bprm->entry = prog->ehdr.e_entry + prog->load_bias;
 	if (interp->file) {
 		bprm->entry = load_elf_interp(bprm->mm, interp, prog->load_bias);
+		if (IS_ERR_VALUE(bprm->entry))
+			return (int)bprm->entry;
 		at.interp_base = interp->load_bias;
 	}
 	if (BAD_ADDR(bprm->entry))
-		return IS_ERR_VALUE(bprm->entry) ? (int)bprm->entry : -EINVAL;
+		return -EINVAL;
 	err = create_elf_tables(bprm, prog, &at);
 	if (!err)
 		err = finalize_exec(bprm);
