@@ -6,8 +6,9 @@ CLANG := build/clang
 MESON := meson
 SETUP_OPTIONS ?=
 
-# make run: a Linux program on memory that Quire manages. RUN is its command line.
-RUN ?= cat /proc/meminfo
+# make run: a Linux program on memory that Quire manages, and the report. RUN is its command line.
+RAM ?= 512M
+RUN ?= tools/workload.sh
 
 SOURCES = $(shell git ls-files '*.[ch]' 2>/dev/null || find . -name '*.[ch]' -not -path './build/*')
 
@@ -21,7 +22,7 @@ setup:
 	@[ -f $(BUILD)/build.ninja ] || $(MESON) setup $(BUILD) $(SETUP_OPTIONS)
 
 run: all
-	@$(BUILD)/quire run -- $(RUN)
+	$(BUILD)/quire run --ram $(RAM) --report text -- $(RUN)
 
 test: setup-test
 	@tools/run-tests.sh fast
