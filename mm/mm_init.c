@@ -50,7 +50,8 @@ bool pfn_valid(unsigned long pfn)
 static void init_free_frames(struct zone *zone, unsigned long start, unsigned long end)
 {
 	unsigned long flags = (unsigned long)zone->node << PAGE_NODE_SHIFT |
-			      (unsigned long)(zone - contig_page_data.node_zones) << PAGE_ZONE_SHIFT;
+			      (unsigned long)(zone - contig_page_data.node_zones)
+				      << PAGE_ZONE_SHIFT;
 
 	if (machine_ram_is_zeroed())
 		flags |= 1UL << PG_zeroed;
@@ -73,7 +74,8 @@ static void add_grown_frames(struct zone *zone, unsigned long start, unsigned lo
 			     enum migratetype type)
 {
 	while (start < end) {
-		unsigned int order = start ? min(__ffs(start), (unsigned long)MAX_ORDER) : MAX_ORDER;
+		unsigned int order = start ? min(__ffs(start), (unsigned long)MAX_ORDER)
+					   : MAX_ORDER;
 
 		while (start + (1UL << order) > end)
 			order--;
@@ -128,7 +130,8 @@ static void drop_costly_ranges(void)
 
 		if ((top->end - below) / (PAGE_SIZE / sizeof(struct page)) < top->end - top->start)
 			break;
-		pr_warn("memory map: RAM at %#lx is too far up to be used", top->start << PAGE_SHIFT);
+		pr_warn("memory map: RAM at %#lx is too far up to be used",
+			top->start << PAGE_SHIFT);
 		memblock_drop_highest();
 	}
 }
@@ -264,7 +267,8 @@ static void setup_per_zone_lowmem_reserve(struct pglist_data *node)
 		unsigned long higher = 0;
 
 		for (int j = i + 1; j < MAX_NR_ZONES; j++) {
-			higher += (unsigned long)atomic_long_read(&node->node_zones[j].managed_pages);
+			higher +=
+				(unsigned long)atomic_long_read(&node->node_zones[j].managed_pages);
 			zone->lowmem_reserve[j] = min(higher / 256, managed / 32);
 		}
 	}

@@ -32,8 +32,8 @@ enum alloc_flags {
 	ALLOC_WMARK_LOW = WMARK_LOW,
 	ALLOC_WMARK_MASK = 3,
 	ALLOC_NO_WATERMARKS = 4, /* the last reserves: the caller frees memory with them */
-	ALLOC_HIGH = 8,		 /* half of the minimum */
-	ALLOC_HARDER = 16,	 /* a quarter more of it: the caller cannot wait */
+	ALLOC_HIGH = 8, /* half of the minimum */
+	ALLOC_HARDER = 16, /* a quarter more of it: the caller cannot wait */
 };
 
 /* A large block may not come together however much is freed. */
@@ -45,8 +45,8 @@ enum alloc_flags {
 /* ---- Broken use --------------------------------------------------------------------------- */
 
 /* Flags of a page that something still relies on. */
-#define PAGE_FLAGS_CHECK_AT_FREE                                                                   \
-	(1UL << PG_locked | 1UL << PG_lru | 1UL << PG_active | 1UL << PG_writeback |               \
+#define PAGE_FLAGS_CHECK_AT_FREE                                                     \
+	(1UL << PG_locked | 1UL << PG_lru | 1UL << PG_active | 1UL << PG_writeback | \
 	 1UL << PG_reserved | 1UL << PG_slab | 1UL << PG_table)
 
 __noreturn __cold static void bad_page(const struct page *page, const char *why)

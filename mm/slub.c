@@ -61,12 +61,12 @@ struct kmem_cache_node {
 };
 
 struct kmem_cache {
-	unsigned int offset;	  /* of the link in a free object */
+	unsigned int offset; /* of the link in a free object */
 	unsigned int object_size; /* what the caller asked for */
-	unsigned int size;	  /* from one object to the next */
-	unsigned int inuse;	  /* object and red zone */
+	unsigned int size; /* from one object to the next */
+	unsigned int inuse; /* object and red zone */
 	slab_flags_t flags;
-	unsigned int order;	/* of a slab; min_order when memory is short */
+	unsigned int order; /* of a slab; min_order when memory is short */
 	unsigned int min_order;
 	unsigned long min_partial; /* empty slabs beyond it are given back */
 	void (*ctor)(void *);
@@ -126,9 +126,8 @@ __cold static void debug_alloc(const struct kmem_cache *s, char *object)
 {
 	if ((s->flags & SLAB_RED_ZONE) && !red_zone_is(s, object, RED_INACTIVE))
 		object_err(s, object, "written past its end while free");
-	if ((s->flags & SLAB_POISON) &&
-	    (memchr_inv(object, POISON_FREE, s->object_size - 1) ||
-	     object[s->object_size - 1] != (char)POISON_END))
+	if ((s->flags & SLAB_POISON) && (memchr_inv(object, POISON_FREE, s->object_size - 1) ||
+					 object[s->object_size - 1] != (char)POISON_END))
 		object_err(s, object, "written while free");
 	mark_red_zone(s, object, RED_ACTIVE);
 }
@@ -141,8 +140,8 @@ __cold static void debug_free(const struct kmem_cache *s, const struct page *pag
 		object_err(s, object, "freed, but no object begins there");
 	if ((s->flags & SLAB_RED_ZONE) && !red_zone_is(s, object, RED_ACTIVE)) {
 		object_err(s, object,
-			   red_zone_is(s, object, RED_INACTIVE) ? "freed twice" :
-								  "written past its end");
+			   red_zone_is(s, object, RED_INACTIVE) ? "freed twice"
+								: "written past its end");
 	}
 	mark_red_zone(s, object, RED_INACTIVE);
 	poison_object(s, object);
@@ -482,7 +481,8 @@ int kmem_cache_shrink(struct kmem_cache *s)
 
 	flush_by_ipi(s);
 	if (nr_cpus > 1)
-		machine_ipi((~0ull >> (64 - nr_cpus)) & ~(1ull << machine_cpu_id()), flush_by_ipi, s);
+		machine_ipi((~0ull >> (64 - nr_cpus)) & ~(1ull << machine_cpu_id()), flush_by_ipi,
+			    s);
 	free_empty_slabs(s);
 	return 0;
 }
@@ -615,7 +615,8 @@ struct kmem_cache *kmem_cache_create(const char *name, unsigned int size, unsign
 {
 	struct kmem_cache *s = NULL;
 
-	if (size && size <= KMALLOC_MAX_SIZE / 2 && !(align & (align - 1)) && align <= PAGE_SIZE * 2)
+	if (size && size <= KMALLOC_MAX_SIZE / 2 && !(align & (align - 1)) &&
+	    align <= PAGE_SIZE * 2)
 		s = kmem_cache_zalloc(&boot_kmem_cache, GFP_KERNEL);
 	if (s)
 		init_cache(s, name, size, align, flags, ctor);
@@ -683,7 +684,7 @@ static const struct {
 };
 
 #define KMALLOC_SMALL 192u /* up to it sizes are looked up by eights */
-#define KMALLOC_256 7	   /* from it on the caches double */
+#define KMALLOC_256 7 /* from it on the caches double */
 
 static struct kmem_cache *kmalloc_caches[ARRAY_SIZE(kmalloc_info)];
 static u8 kmalloc_index[KMALLOC_SMALL / 8]; /* (size - 1) / 8 */

@@ -30,7 +30,7 @@ struct memblock_type {
 
 struct memblock {
 	struct memblock_type memory; /* RAM */
-	struct memblock_type free;   /* RAM without what memblock_alloc() took */
+	struct memblock_type free; /* RAM without what memblock_alloc() took */
 };
 
 extern struct memblock memblock;

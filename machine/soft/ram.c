@@ -56,8 +56,8 @@ static int power_up_range(const struct e820_entry *entry)
 static int power_up(u64 span_bytes)
 {
 	soft_ram_span = PAGE_ALIGN(span_bytes);
-	soft_ram = mmap(NULL, soft_ram_span, PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	soft_ram = mmap(NULL, soft_ram_span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			-1, 0);
 	if (soft_ram == MAP_FAILED) {
 		soft_ram = NULL;
 		return -ENOMEM;

@@ -54,8 +54,8 @@ void soft_cpu_enter(unsigned int cpu);
 
 /* How an access ended. signo 0: it was done. */
 struct soft_signal {
-	int signo;	    /* SIGSEGV, SIGBUS; SIGKILL: out of memory */
-	int si_code;	    /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR */
+	int signo; /* SIGSEGV, SIGBUS; SIGKILL: out of memory */
+	int si_code; /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR */
 	unsigned long addr; /* of the byte that faulted */
 };
 
@@ -64,14 +64,15 @@ struct soft_signal {
  * needed. What lies before the byte that faulted has been done.
  */
 struct soft_signal soft_load(struct mm_struct *mm, unsigned long addr, void *buf, size_t len);
-struct soft_signal soft_store(struct mm_struct *mm, unsigned long addr, const void *buf, size_t len);
+struct soft_signal soft_store(struct mm_struct *mm, unsigned long addr, const void *buf,
+			      size_t len);
 struct soft_signal soft_exec(struct mm_struct *mm, unsigned long addr);
 
 struct soft_tlb_stats {
 	u64 hits, misses; /* of lookups */
-	u64 faults;	  /* do_page_fault() called */
-	u64 flushes;	  /* machine_tlb_flush() called */
-	u64 flushed;	  /* entries it found */
+	u64 faults; /* do_page_fault() called */
+	u64 flushes; /* machine_tlb_flush() called */
+	u64 flushed; /* entries it found */
 };
 struct soft_tlb_stats soft_tlb_stats(void);
 
@@ -92,7 +93,7 @@ void soft_blk_fail(u64 dev, bool write, unsigned long nth, int err);
 void soft_blk_bad_page(u64 dev, pgoff_t index, bool read, bool write);
 
 struct soft_blk_stats {
-	u64 reads, writes;		/* calls */
+	u64 reads, writes; /* calls */
 	u64 pages_read, pages_written;
 	u64 flushes, releases;
 };

@@ -33,7 +33,11 @@ struct tlb_entry {
 	bool dirty; /* the walker has set Dirty: stores need not walk again */
 };
 
-enum soft_access { SOFT_LOAD, SOFT_STORE, SOFT_EXEC };
+enum soft_access {
+	SOFT_LOAD,
+	SOFT_STORE,
+	SOFT_EXEC
+};
 
 void soft_tlb_reset(void);
 u64 soft_asid(const struct mm_struct *mm);

@@ -96,7 +96,8 @@ bool soft_tlb_access(u64 asid, unsigned long addr, enum soft_access kind, void *
 	entry = tlb_lookup(tlb, asid, addr >> PAGE_SHIFT);
 	allowed = entry && tlb_allows(entry, kind);
 	if (allowed) {
-		copy_bytes((char *)__va(entry->pfn << PAGE_SHIFT) + addr % PAGE_SIZE, buf, len, kind);
+		copy_bytes((char *)__va(entry->pfn << PAGE_SHIFT) + addr % PAGE_SIZE, buf, len,
+			   kind);
 		tlb->stats.hits++;
 	} else {
 		tlb->stats.misses++;

@@ -44,16 +44,16 @@ static inline void log_kept(enum log_level level, const char *text)
 }
 
 /* The expression must panic, with a text that contains `with`. The machine is of no use after it. */
-#define assert_panics(expr, with)                                                                  \
-	do {                                                                                       \
-		soft_panic_hook = panic_caught;                                                    \
-		if (!setjmp(panic_return)) {                                                       \
-			(void)(expr);                                                              \
-			fail_msg("no panic: " #expr);                                              \
-		}                                                                                  \
-		soft_panic_hook = NULL;                                                            \
-		if (!strstr(panic_text, with))                                                     \
-			fail_msg("panic says: %s", panic_text);                                    \
+#define assert_panics(expr, with)                               \
+	do {                                                    \
+		soft_panic_hook = panic_caught;                 \
+		if (!setjmp(panic_return)) {                    \
+			(void)(expr);                           \
+			fail_msg("no panic: " #expr);           \
+		}                                               \
+		soft_panic_hook = NULL;                         \
+		if (!strstr(panic_text, with))                  \
+			fail_msg("panic says: %s", panic_text); \
 	} while (0)
 
 /* ---- Random numbers ------------------------------------------------------------------------ */
@@ -97,8 +97,8 @@ static inline void on_cpus(unsigned int nr, void (*fn)(unsigned int cpu, void *a
 
 	for (unsigned int i = 0; i < nr; i++) {
 		threads[i] = (struct cpu_thread){ .cpu = i, .fn = fn, .arg = arg };
-		assert_int_equal(pthread_create(&threads[i].thread, NULL, cpu_thread_main,
-						&threads[i]), 0);
+		assert_int_equal(
+			pthread_create(&threads[i].thread, NULL, cpu_thread_main, &threads[i]), 0);
 	}
 	for (unsigned int i = 0; i < nr; i++)
 		pthread_join(threads[i].thread, NULL);

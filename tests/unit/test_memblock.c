@@ -5,9 +5,18 @@
 #include <quire/errno.h>
 #include <quire/memblock.h>
 
-#define RAM(start, bytes) { .addr = (start), .size = (bytes), .type = E820_TYPE_RAM }
-#define RESERVED(start, bytes) { .addr = (start), .size = (bytes), .type = E820_TYPE_RESERVED }
-#define OF_TYPE(start, bytes, t) { .addr = (start), .size = (bytes), .type = (t) }
+#define RAM(start, bytes)                                               \
+	{                                                               \
+		.addr = (start), .size = (bytes), .type = E820_TYPE_RAM \
+	}
+#define RESERVED(start, bytes)                                               \
+	{                                                                    \
+		.addr = (start), .size = (bytes), .type = E820_TYPE_RESERVED \
+	}
+#define OF_TYPE(start, bytes, t)                              \
+	{                                                     \
+		.addr = (start), .size = (bytes), .type = (t) \
+	}
 
 /* Every map gets this besides, so that it boots whatever it is. */
 #define BASE_START (16 * MiB)
@@ -49,19 +58,19 @@ static void unsorted_overlapping_and_absurd(void **state)
 	const struct e820_entry map[] = {
 		RAM(BASE_START, BASE_SIZE),
 		RAM(0x300000, 0x100000),
-		RAM(0x200000, 0x180000),	       /* overlaps the one before */
-		RAM(0x400000, 0x1000),		       /* adjacent to it */
-		RESERVED(0x280800, 0x1000),	       /* partial pages on both sides */
+		RAM(0x200000, 0x180000), /* overlaps the one before */
+		RAM(0x400000, 0x1000), /* adjacent to it */
+		RESERVED(0x280800, 0x1000), /* partial pages on both sides */
 		OF_TYPE(0x290000, 0x4000, E820_TYPE_ACPI),
-		RESERVED(0x292000, 0x4000),	       /* loses against ACPI, wins against RAM */
-		RAM(0x500000, 0),		       /* empty */
-		RAM(0x500800, 0x1000),		       /* no whole frame */
-		RAM(0x600001, 0x2fff),		       /* two whole frames */
-		OF_TYPE(0x700000, 0x1000, 0),	       /* no type at all */
+		RESERVED(0x292000, 0x4000), /* loses against ACPI, wins against RAM */
+		RAM(0x500000, 0), /* empty */
+		RAM(0x500800, 0x1000), /* no whole frame */
+		RAM(0x600001, 0x2fff), /* two whole frames */
+		OF_TYPE(0x700000, 0x1000, 0), /* no type at all */
 		OF_TYPE(0x201000, 0x1000, 0xffffffff), /* unknown type */
 		RAM(1ull << MAX_PHYSMEM_BITS, 0x1000), /* no processor has it */
 		RAM(~0ull - 0xfff, 0x1000),
-		RESERVED(SPAN - 0x1000, ~0ull),	       /* wraps around */
+		RESERVED(SPAN - 0x1000, ~0ull), /* wraps around */
 	};
 
 	(void)state;
@@ -182,7 +191,8 @@ static void too_little_memory_says_what_is_enough(void **state)
 	soft_log_hook = log_kept;
 	for (unsigned long bytes = PAGE_SIZE; bytes <= 512 * 1024; bytes *= 2) {
 		assert_int_equal(soft_init(bytes, 1), -ENOMEM);
-		assert_int_equal(sscanf(strstr(log_text, "at least "), "at least %lu KiB", &least), 1);
+		assert_int_equal(sscanf(strstr(log_text, "at least "), "at least %lu KiB", &least),
+				 1);
 	}
 	assert_true(least < 2048);
 	assert_int_equal(soft_init((least - 4) << 10, 1), -ENOMEM);

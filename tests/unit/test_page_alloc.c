@@ -37,7 +37,8 @@ static void assert_lists_consistent(void)
 			for (int type = 0; type < MIGRATE_TYPES; type++) {
 				struct page *page;
 
-				list_for_each_entry(page, &zone->free_area[order].free_list[type], lru) {
+				list_for_each_entry(page, &zone->free_area[order].free_list[type],
+						    lru) {
 					assert_int_equal(page->page_type, PAGE_TYPE_BUDDY);
 					assert_int_equal(page->private, order);
 					assert_int_equal(page_to_pfn(page) % (1ul << order), 0);
@@ -64,7 +65,8 @@ static void assert_all_merged(void)
 			for (int type = 0; type < MIGRATE_TYPES; type++) {
 				struct page *page;
 
-				list_for_each_entry(page, &zone->free_area[order].free_list[type], lru) {
+				list_for_each_entry(page, &zone->free_area[order].free_list[type],
+						    lru) {
 					struct page *buddy =
 						pfn_to_page(page_to_pfn(page) ^ (1ul << order));
 

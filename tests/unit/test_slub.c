@@ -141,7 +141,9 @@ static void random_kmalloc_and_kfree(void **state)
 
 static void objects_of_every_size(void **state)
 {
-	static const unsigned int sizes[] = { 1, 7, 8, 24, 100, 560, 1000, 2049, 5000, 20000, 40000 };
+	static const unsigned int sizes[] = {
+		1, 7, 8, 24, 100, 560, 1000, 2049, 5000, 20000, 40000
+	};
 	struct idle before;
 
 	(void)state;
@@ -149,8 +151,7 @@ static void objects_of_every_size(void **state)
 	before = idle_now();
 	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (unsigned int align = 0; align <= 4096; align = align ? align * 8 : 1) {
-			struct kmem_cache *s =
-				kmem_cache_create("sized", sizes[i], align, 0, NULL);
+			struct kmem_cache *s = kmem_cache_create("sized", sizes[i], align, 0, NULL);
 			struct object objects[50];
 
 			assert_non_null(s);
@@ -177,7 +178,7 @@ static void objects_of_every_size(void **state)
 
 static void kmalloc_sizes(void **state)
 {
-	static const size_t steps[] = { 8,   16,  32,	64,   96,   128,  192,
+	static const size_t steps[] = { 8,   16,  32,	64,   96,   128, 192,
 					256, 512, 1024, 2048, 4096, 8192 };
 	unsigned long pages;
 	size_t size = 1;
