@@ -470,18 +470,23 @@ static void wait_rest(struct machine *m)
 		;
 }
 
-static void stop_keeper(struct machine *m)
+/* Whether it did all its work: false when the trace could not be written. */
+static bool stop_keeper(struct machine *m)
 {
+	bool good = true;
 	int status;
 
 	__atomic_store_n(&m->shared->keeper_stop, 1, __ATOMIC_SEQ_CST);
 	if (m->keeper > 0) {
 		kill(m->keeper, SIGTERM);
 		waitpid(m->keeper, &status, 0);
-		if (WIFEXITED(status) && WEXITSTATUS(status))
+		if (WIFEXITED(status) && WEXITSTATUS(status)) {
 			complain("--trace %s: %s", m->opt->trace, strerror(WEXITSTATUS(status)));
+			good = false;
+		}
 	}
 	m->keeper = 0;
+	return good;
 }
 
 static int exit_status(struct machine *m, const char *path)
@@ -500,6 +505,7 @@ int machine_run(struct machine *m)
 	const char *path = find_program(m->opt->program[0]);
 	int sock[2], status;
 	sigset_t all, old;
+	bool traced;
 
 	if (!path) {
 		complain("cannot run '%s': %s", m->opt->program[0], strerror(errno));
@@ -531,8 +537,10 @@ int machine_run(struct machine *m)
 	m->end_tsc = __rdtsc();
 	m->entry->snapshot(&m->at_end);
 	m->leaked = m->entry->shutdown(&m->leak);
-	stop_keeper(m);
+	traced = stop_keeper(m);
 	status = exit_status(m, path);
+	if (!status && !traced)
+		status = EXIT_QUIRE;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return status;
 }

@@ -63,6 +63,12 @@ int main(int argc, char **argv)
 	check_writable("--output", options.output);
 	check_writable("--trace", options.trace);
 	status = machine_run(&machine);
+	if (machine.leaked) {
+		complain("leaked %llu frames and %llu objects:%s",
+			 (unsigned long long)machine.leak.frames,
+			 (unsigned long long)machine.leak.objects, machine.leak.text);
+		status = status ? status : EXIT_QUIRE;
+	}
 	if (machine.first && options.report != REPORT_NONE && report_write(&machine) && !status)
 		status = EXIT_QUIRE;
 	return status;

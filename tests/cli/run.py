@@ -1,0 +1,246 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The quire command itself: options, exit statuses, report and trace. run.py QUIRE; TAP."""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+QUIRE = os.path.abspath(sys.argv[1])
+DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'docs')
+FORK = 'echo a; (echo b); (exit 3); sh -c true; :'
+
+
+def quire(*words, **more):
+    return subprocess.run([QUIRE, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=60, **more)
+
+
+def expect(what, got, wanted):
+    assert got == wanted, f'{what}: {got!r}, not {wanted!r}'
+
+
+def fails(words, status, text):
+    done = quire(*words)
+    expect(f'status of {words}', done.returncode, status)
+    assert text in done.stderr, f'{words}: {done.stderr!r} does not say {text!r}'
+
+
+def report(*words, status=0):
+    with tempfile.NamedTemporaryFile() as out:
+        done = quire('run', '--report', 'json', '--output', out.name, *words)
+        expect('status', done.returncode, status)
+        return json.load(open(out.name, encoding='utf-8'))
+
+
+def test_help_and_version():
+    for words in (['--help'], ['-h'], ['run', '--help'], ['help']):
+        done = quire(*words)
+        expect('status', done.returncode, 0)
+        assert 'default 4G' in done.stdout and '--trace FILE' in done.stdout
+        assert max(map(len, done.stdout.splitlines())) <= 100
+    assert re.fullmatch(r'quire \d+\.\d+\.\d+\n', quire('--version').stdout)
+    with open('/dev/full', 'w', encoding='ascii') as full:
+        done = subprocess.run([QUIRE, '--help'], stdout=full, stderr=subprocess.PIPE, check=False)
+    expect('help to a full disk', done.returncode, 125)
+
+
+def test_wrong_usage():
+    fails([], 125, 'usage:')
+    fails(['run'], 125, 'usage:')
+    fails(['run', '--'], 125, 'usage:')
+    fails(['walk'], 125, "unknown command 'walk'")
+    fails(['--walk'], 125, 'unknown option --walk')
+    fails(['run', '--walk', 'true'], 125, 'unknown option --walk')
+    fails(['run', '-w', 'true'], 125, 'unknown option -w')
+    fails(['run', '--ram'], 125, 'needs a value')
+    fails(['run', '--wait=1', 'true'], 125, 'takes no value')
+
+
+def test_wrong_values():
+    fails(['run', '--ram', 'much', 'true'], 125, 'not a size')
+    fails(['run', '--ram', '-1', 'true'], 125, 'not a size')
+    fails(['run', '--ram', '1Q', 'true'], 125, 'not a size')
+    fails(['run', '--ram', '15M', 'true'], 125, 'too little')
+    fails(['run', '--ram', '8T', 'true'], 125, 'too much')
+    fails(['run', '--ram', '99999999999999999999', 'true'], 125, 'too much')
+    fails(['run', '--ram', '99999999999T', 'true'], 125, 'too much')
+    for cpus in '0', '65', 'two', '', '-1':
+        fails(['run', '--cpus', cpus, 'true'], 125, 'from 1 to 64')
+    fails(['run', '--report', 'xml', 'true'], 125, 'none, text, json')
+    fails(['run', '--fill', '8k', 'true'], 125, '4k, auto')
+    fails(['run', '--fallback', 'memfd,none', 'true'], 125, 'memfd, seccomp')
+
+
+def test_status_is_the_programs():
+    for status in 0, 1, 42, 125, 255:
+        expect('status', quire('run', 'sh', '-c', f'exit {status}').returncode, status)
+    for sig in 'TERM', 'KILL', 'SEGV':
+        done = quire('run', 'sh', '-c', f'kill -{sig} $$')
+        wanted = subprocess.run(['sh', '-c', f'kill -{sig} $$'], check=False).returncode
+        expect(f'status after SIG{sig}', done.returncode, 128 - wanted)
+
+
+def test_cannot_run():
+    fails(['run', 'no-such-program-here'], 127, "cannot run 'no-such-program-here'")
+    fails(['run', '/no/such/program'], 127, "cannot run '/no/such/program'")
+    fails(['run', '/etc/passwd'], 126, "cannot run '/etc/passwd'")
+    fails(['run', '/'], 126, "cannot run '/'")
+
+
+def test_programs_own_options():
+    expect('output', quire('run', 'echo', '--ram', '-n').stdout, '--ram -n\n')
+    expect('output', quire('run', '--', 'echo', '--', 'x').stdout, '-- x\n')
+
+
+def test_sizes():
+    for ram, size in ('16M', 16 << 20), ('65536k', 64 << 20), ('1GiB', 1 << 30), ('7T', 7 << 40):
+        expect('ram_bytes', report('--ram', ram, 'true')['machine']['ram_bytes'], size)
+    expect('cpus', report('--cpus', '64', 'true')['machine']['cpus'], 64)
+    expect('nproc', quire('run', '--cpus', '3', 'nproc').stdout, '3\n')
+
+
+def documented_keys():
+    keys = set()
+    for line in open(os.path.join(DOCS, 'report.md'), encoding='utf-8'):
+        if line.startswith('| `'):
+            for key in re.findall(r'`([a-z_.]+)`', line.split('|')[1]):
+                keys.update(key.split('.'))
+    return keys
+
+
+def keys_of(value):
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value))
+    if not isinstance(value, dict):
+        return set()
+    keys = set(value)
+    for name, part in value.items():
+        if name not in ('by_name', 'vm_events'):
+            keys |= keys_of(part)
+    return keys
+
+
+def test_json_report():
+    r = report('sh', '-c', FORK)
+    expect('argv', r['program']['argv'], ['sh', '-c', FORK])
+    expect('exit_status', r['program']['exit_status'], 0)
+    expect('leak', r['leak'], None)
+    expect('forks', r['total']['forks'], 3)
+    expect('execs', r['total']['execs'], 2)
+    expect('processes', len(r['processes']), 4)
+    expect('statuses', sorted(p['exit_status'] for p in r['processes']), [0, 0, 0, 3])
+    for key in r['total']['faults']:
+        expect(key, r['total']['faults'][key], sum(p['faults'][key] for p in r['processes']))
+    expect('calls', r['system_calls']['total'], sum(r['system_calls']['by_name'].values()))
+    free = sum(n << order for zone in r['memory']['zones']
+               for order, n in enumerate(zone['free_blocks']))
+    assert free <= r['memory']['free_pages'] <= r['memory']['total_pages']
+    unknown = keys_of(r) - documented_keys()
+    assert not unknown, f'not in docs/report.md: {unknown}'
+    absent = documented_keys() - keys_of(r) - {'frames', 'objects', 'text'}
+    assert not absent, f'in docs/report.md only: {absent}'
+
+
+def test_signal_in_report():
+    r = report('sh', '-c', 'kill -KILL $$', status=137)
+    expect('signal', (r['program']['signal'], r['program']['exit_status']), (9, None))
+
+
+def test_names_that_are_no_text():
+    with tempfile.TemporaryDirectory() as top:
+        name = os.path.join(top.encode(), b'caf\xe9')
+        os.symlink(b'/bin/busybox', name + b'-sh')
+        os.symlink(b'/bin/sh', name)
+        r = report(name, '-c', ':')
+        expect('name', r['processes'][0]['name'], 'caf?')
+        assert r['program']['argv'][0].endswith('caf?')
+
+
+def test_fill_4k():
+    touch = 'head -c 3000000 /dev/zero | tail -c 2000000 > /dev/null'
+    r = report('--fill', '4k', 'sh', '-c', touch)
+    expect('larger folios', sum(r['total']['folios'][1:]), 0)
+    r = report('sh', '-c', touch)
+    assert sum(r['total']['folios'][1:]) > 0
+
+
+def test_text_report():
+    done = quire('run', '--report', 'text', 'sh', '-c', FORK)
+    expect('output', done.stdout, 'a\nb\n')
+    for part in 'Machine', 'Program', 'Processes', 'Faults', 'System calls', 'Memory':
+        assert re.search(f'^{part}', done.stderr, re.M), part
+    assert max(map(len, done.stderr.splitlines())) <= 100
+    assert not re.search(r'[ \t]$', done.stderr, re.M), 'blank at the end of a line'
+    with tempfile.NamedTemporaryFile() as out:
+        expect('stderr', quire('run', '--output', out.name, 'true').stderr, '')
+        assert 'Machine' in open(out.name, encoding='utf-8').read()
+
+
+def test_report_not_writable():
+    fails(['run', '--output', '/dev/full', 'true'], 125, 'No space left')
+    fails(['run', '--report', 'json', '--output', '/dev/full', 'true'], 125, 'No space left')
+    fails(['run', '--output', '/dev/full', 'sh', '-c', 'exit 7'], 7, 'No space left')
+    fails(['run', '--output', '/no/dir/file', 'true'], 125, 'No such file')
+    fails(['run', '--trace', '/no/dir/file', 'true'], 125, 'No such file')
+    fails(['run', '--trace', '/dev/full', 'true'], 125, 'No space left')
+
+
+def trace(*words):
+    with tempfile.NamedTemporaryFile() as out:
+        done = quire('run', '--trace', out.name, *words)
+        expect('status', done.returncode, 0)
+        return json.load(open(out.name, encoding='utf-8'))
+
+
+def test_trace():
+    t = trace('sh', '-c', FORK)
+    expect('lost', t['otherData']['lost_events'], 0)
+    events = [e for e in t['traceEvents'] if e['ph'] != 'M']
+    count = {}
+    for e in events:
+        count[e['name']] = count.get(e['name'], 0) + 1
+        assert e['ph'] in 'Xi' and (e['ph'] == 'i') == ('dur' not in e), e
+        assert {'name', 'cat', 'ts', 'pid', 'tid', 'args'} <= set(e), e
+    expect('forks', count['fork'], 3)
+    expect('execs', count['exec'], 2)
+    expect('exits', count['exit'], 4)
+    assert count['fault: copy on write'] and count['mmap'] and count['munmap']
+    named = {e['pid'] for e in t['traceEvents'] if e['name'] == 'process_name'}
+    expect('processes named', named, {e['pid'] for e in events})
+    listed = open(os.path.join(DOCS, 'trace.md'), encoding='utf-8').read()
+    for name in count:
+        assert f'`{name}`' in listed, f'not in docs/trace.md: {name}'
+
+
+def test_trace_longer_than_the_ring():
+    t = trace('--fill', '4k', 'python3', '-c',
+              'import mmap; [mmap.mmap(-1, 4096).close() for i in range(90000)]')
+    expect('lost', t['otherData']['lost_events'], 0)
+    calls = sum(e['name'] == 'mmap' for e in t['traceEvents'])
+    assert calls >= 90000, calls
+
+
+def test_fallbacks():
+    m = report('--fallback', 'memfd,seccomp', 'sh', '-c', FORK)['machine']
+    expect('machine', (m['ram_object'], m['dispatch']), ('memfd', 'seccomp'))
+
+
+def main():
+    tests = [(name[5:], f) for name, f in globals().items() if name.startswith('test_')]
+    print(f'1..{len(tests)}')
+    bad = 0
+    for number, (name, test) in enumerate(tests, 1):
+        try:
+            test()
+            print(f'ok {number} - {name}', flush=True)
+        except Exception as error:  # pylint: disable=broad-except
+            bad += 1
+            print(f'not ok {number} - {name}')
+            print('# ' + str(error).replace('\n', '\n# '), flush=True)
+    sys.exit(bad > 0)
+
+
+main()
