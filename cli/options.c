@@ -91,7 +91,7 @@ static int suffix_shift(const char *suffix)
 	if (!*suffix)
 		return 0;
 	at = strchr(letters, toupper((unsigned char)*suffix));
-	if (!at || (suffix[1] && strcasecmp(suffix + 1, "iB")))
+	if (!at || (suffix[1] && strcasecmp(suffix + 1, "iB") != 0))
 		return -1;
 	return 10 * (int)(at - letters + 1);
 }

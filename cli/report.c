@@ -74,14 +74,14 @@ static int sum_processes(struct report *r, const struct kernel_shared *shared)
 
 	r->nr_processes = made < MAX_PROCESS_RECORDS ? made : MAX_PROCESS_RECORDS;
 	r->unrecorded = made - r->nr_processes;
-	r->process = calloc(r->nr_processes + 1u, sizeof(r->process[0]));
+	r->process = calloc(r->nr_processes + 1u, sizeof(const struct process_record *));
 	if (!r->process)
 		return -1;
 	for (uint32_t i = 0; i < r->nr_processes; i++) {
 		r->process[i] = &shared->record[i];
 		add_process(&r->total, r->process[i]);
 	}
-	qsort(r->process, r->nr_processes, sizeof(r->process[0]), larger_first);
+	qsort(r->process, r->nr_processes, sizeof(const struct process_record *), larger_first);
 	return 0;
 }
 
