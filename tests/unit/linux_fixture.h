@@ -61,6 +61,7 @@ static inline void assert_counters(const struct counters *before)
 struct test_task {
 	struct task_struct task;
 	u32 interrupted; /* a signal has arrived */
+	u32 asleep;
 };
 
 static __thread struct test_task *current_test_task;
@@ -72,20 +73,21 @@ struct task_struct *machine_current(void)
 
 int machine_wait_interruptible(u32 *word, u32 val, u64 timeout_ns)
 {
-	const u64 slice = 2000000;
+	const u64 slice = 50000000; /* how soon an interruption is seen */
 	u64 end = machine_clock_ns() + timeout_ns;
+	int ret = 0;
 
-	while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == val) {
-		u64 now = machine_clock_ns();
-
-		if (current_test_task &&
-		    __atomic_load_n(&current_test_task->interrupted, __ATOMIC_SEQ_CST))
-			return -EINTR;
-		if (timeout_ns != MACHINE_WAIT_FOREVER && now >= end)
-			return -ETIMEDOUT;
-		machine_wait(word, val, slice);
+	__atomic_store_n(&current_test_task->asleep, 1, __ATOMIC_SEQ_CST);
+	while (!ret && __atomic_load_n(word, __ATOMIC_SEQ_CST) == val) {
+		if (__atomic_load_n(&current_test_task->interrupted, __ATOMIC_SEQ_CST))
+			ret = -EINTR;
+		else if (timeout_ns != MACHINE_WAIT_FOREVER && machine_clock_ns() >= end)
+			ret = -ETIMEDOUT;
+		else
+			machine_wait(word, val, slice);
 	}
-	return 0;
+	__atomic_store_n(&current_test_task->asleep, 0, __ATOMIC_SEQ_CST);
+	return ret;
 }
 
 /* A thread of group `leader`, or of a group of its own with mm. */
