@@ -109,11 +109,35 @@ static int receive_fd(int sock)
  */
 static void huge_tmpfs_helper(int sock) __attribute__((noreturn));
 
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool good = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* In the user name space we are still who we were: files can only be made by somebody. */
+static bool enter_user_namespace(void)
+{
+	unsigned int uid = geteuid(), gid = getegid();
+	char uid_map[32], gid_map[32];
+
+	snprintf(uid_map, sizeof(uid_map), "%u %u 1", uid, uid);
+	snprintf(gid_map, sizeof(gid_map), "%u %u 1", gid, gid);
+	return !unshare(CLONE_NEWUSER | CLONE_NEWNS) &&
+	       write_file("/proc/self/setgroups", "deny") &&
+	       write_file("/proc/self/uid_map", uid_map) &&
+	       write_file("/proc/self/gid_map", gid_map);
+}
+
 static void huge_tmpfs_helper(int sock)
 {
 	int fd;
 
-	if (unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS))
+	if (unshare(CLONE_NEWNS) && !enter_user_namespace())
 		_exit(1);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("quire", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "huge=always,size=100%,mode=700"))
