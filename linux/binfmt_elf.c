@@ -95,7 +95,8 @@ static unsigned long total_mapping_size(const struct elf_image *image)
 	const struct elf64_phdr *phdr;
 	unsigned long low = ~0UL, high = 0;
 
-	for_each_load(image, phdr) {
+	for_each_load(image, phdr)
+	{
 		low = min(low, phdr->p_vaddr & PAGE_MASK);
 		high = max(high, phdr->p_vaddr + phdr->p_memsz);
 	}
@@ -107,7 +108,8 @@ static unsigned long maximum_alignment(const struct elf_image *image)
 	const struct elf64_phdr *phdr;
 	unsigned long alignment = PAGE_SIZE;
 
-	for_each_load(image, phdr) {
+	for_each_load(image, phdr)
+	{
 		if (is_power_of_2(phdr->p_align))
 			alignment = max(alignment, phdr->p_align);
 	}
@@ -248,7 +250,8 @@ static unsigned long load_elf_interp(struct mm_struct *mm, struct elf_image *int
 		return -EPERM;
 	if (!total_size)
 		return -EINVAL;
-	for_each_load(interp, phdr) {
+	for_each_load(interp, phdr)
+	{
 		unsigned long flags = MAP_PRIVATE | (placed ? MAP_FIXED : 0);
 		unsigned long addr;
 
@@ -354,7 +357,8 @@ static int load_program(struct linux_binprm *bprm, struct elf_image *prog, bool 
 
 	mm->start_code = ~0UL;
 	mm->end_code = mm->start_data = mm->end_data = mm->brk = 0;
-	for_each_load(prog, phdr) {
+	for_each_load(prog, phdr)
+	{
 		int err = load_segment(bprm, prog, phdr, has_interp, first);
 
 		if (err)
@@ -523,8 +527,8 @@ static enum executable_stack wanted_stack(const struct elf_image *prog)
 
 	for (int i = 0; i < prog->ehdr.e_phnum; i++) {
 		if (prog->phdrs[i].p_type == PT_GNU_STACK)
-			stack = prog->phdrs[i].p_flags & PF_X ? EXSTACK_ENABLE_X :
-								EXSTACK_DISABLE_X;
+			stack = prog->phdrs[i].p_flags & PF_X ? EXSTACK_ENABLE_X
+							      : EXSTACK_DISABLE_X;
 	}
 	return stack;
 }

@@ -5,7 +5,11 @@
 
 #include <quire/sched.h>
 
-enum executable_stack { EXSTACK_DEFAULT, EXSTACK_DISABLE_X, EXSTACK_ENABLE_X };
+enum executable_stack {
+	EXSTACK_DEFAULT,
+	EXSTACK_DISABLE_X,
+	EXSTACK_ENABLE_X
+};
 
 /* The last word of the stack stays zero, above the strings. */
 #define ARG_TOP_GAP sizeof(void *)

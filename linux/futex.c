@@ -480,8 +480,8 @@ static void unlock_pair(struct futex_pair *p, struct futex_wakeups *wakeups)
 }
 
 /* Both locks held, the word was changed from old. */
-static long wake_op_locked(struct futex_pair *p, int nr_wake, int nr_wake2, u32 encoded_op,
-			   u32 old, struct futex_wakeups *wakeups)
+static long wake_op_locked(struct futex_pair *p, int nr_wake, int nr_wake2, u32 encoded_op, u32 old,
+			   struct futex_wakeups *wakeups)
 {
 	int passed = compare_encoded(encoded_op, (s32)old);
 	int woken, more = 0;

@@ -22,10 +22,9 @@ struct proc_file {
 };
 
 static const struct proc_file system_files[] = {
-	{ "meminfo", PROC_MEMINFO },	 { "vmstat", PROC_VMSTAT },
-	{ "buddyinfo", PROC_BUDDYINFO }, { "stat", PROC_STAT },
-	{ "cpuinfo", PROC_CPUINFO },	 { "slabinfo", PROC_SLABINFO },
-	{ "loadavg", PROC_LOADAVG },	 { "zoneinfo", PROC_ZONEINFO },
+	{ "meminfo", PROC_MEMINFO }, { "vmstat", PROC_VMSTAT },	    { "buddyinfo", PROC_BUDDYINFO },
+	{ "stat", PROC_STAT },	     { "cpuinfo", PROC_CPUINFO },   { "slabinfo", PROC_SLABINFO },
+	{ "loadavg", PROC_LOADAVG }, { "zoneinfo", PROC_ZONEINFO },
 };
 
 static const struct proc_file pid_files[] = {

@@ -20,7 +20,7 @@ struct proc_task {
 	u64 blocked;
 	int nr_threads;
 	struct signal_struct *signal; /* with a reference */
-	struct mm_struct *mm;	      /* with a reference, or NULL: it exits */
+	struct mm_struct *mm; /* with a reference, or NULL: it exits */
 };
 
 /* proc_system.c */

@@ -99,8 +99,7 @@ void pid_maps_show(struct seq_file *m, struct proc_task *t, struct host_text hos
 	if (!t->mm)
 		return;
 	down_read(&t->mm->mmap_lock);
-	for_each_vma(t->mm, vma)
-		show_vma(m, vma);
+	for_each_vma(t->mm, vma) show_vma(m, vma);
 	up_read(&t->mm->mmap_lock);
 	if (find_vsyscall(host, &line)) {
 		seq_write(m, line.line, line.len);
@@ -178,9 +177,9 @@ static unsigned long pss_kb(u64 pss)
 static void show_smap_values(struct seq_file *m, const struct mem_size_stats *mss, bool rollup)
 {
 	static const char *const none[] = {
-		"KSM:            ", "LazyFree:       ", "AnonHugePages:  ", "ShmemPmdMapped: ",
-		"FilePmdMapped:  ", "Shared_Hugetlb: ", "Private_Hugetlb:", "Swap:           ",
-		"SwapPss:        ",
+		"KSM:            ", "LazyFree:       ", "AnonHugePages:  ",
+		"ShmemPmdMapped: ", "FilePmdMapped:  ", "Shared_Hugetlb: ",
+		"Private_Hugetlb:", "Swap:           ", "SwapPss:        ",
 	};
 
 	seq_kb(m, "Rss:            ", mss->resident >> 10);
@@ -245,7 +244,8 @@ void pid_smaps_show(struct seq_file *m, struct proc_task *t, struct host_text ho
 	if (!t->mm)
 		return;
 	down_read(&t->mm->mmap_lock);
-	for_each_vma(t->mm, vma) {
+	for_each_vma(t->mm, vma)
+	{
 		struct mem_size_stats mss = { 0 };
 
 		smap_gather_stats(&mss, vma);
@@ -269,7 +269,8 @@ void pid_smaps_rollup_show(struct seq_file *m, struct proc_task *t)
 	if (!t->mm)
 		return;
 	down_read(&t->mm->mmap_lock);
-	for_each_vma(t->mm, vma) {
+	for_each_vma(t->mm, vma)
+	{
 		if (!mss.vmas)
 			start = vma->vm_start;
 		end = vma->vm_end;

@@ -23,9 +23,9 @@ static bool populated_zone(const struct zone *zone)
 	return zone->present_pages;
 }
 
-#define for_each_populated_zone(zone)                                                              \
-	for ((zone) = contig_page_data.node_zones;                                                 \
-	     (zone) < contig_page_data.node_zones + MAX_NR_ZONES; (zone)++)                        \
+#define for_each_populated_zone(zone)                                       \
+	for ((zone) = contig_page_data.node_zones;                          \
+	     (zone) < contig_page_data.node_zones + MAX_NR_ZONES; (zone)++) \
 		if (populated_zone(zone))
 
 /* ---- meminfo ---------------------------------------------------------------------------------- */
@@ -36,8 +36,7 @@ static unsigned long available_pages(unsigned long cache)
 	unsigned long available = nr_free_pages(), reserve = 0;
 	const struct zone *zone;
 
-	for_each_populated_zone(zone)
-		reserve += zone->watermark[WMARK_HIGH];
+	for_each_populated_zone(zone) reserve += zone->watermark[WMARK_HIGH];
 	available = available > reserve ? available - reserve : 0;
 	cache -= min(cache, node_page_state(NR_FILE_DIRTY));
 	return available + cache;
@@ -66,12 +65,15 @@ void meminfo_show(struct seq_file *m)
 		"SwapFree:       ", "Zswap:          ", "Zswapped:       ",
 	};
 	static const char *const misc[] = {
-		"SecPageTables:  ", "NFS_Unstable:   ", "Bounce:         ", "WritebackTmp:   ",
+		"SecPageTables:  ",
+		"NFS_Unstable:   ",
+		"Bounce:         ",
+		"WritebackTmp:   ",
 	};
 	static const char *const huge[] = {
-		"VmallocUsed:    ", "VmallocChunk:   ", "Percpu:         ", "AnonHugePages:  ",
-		"ShmemHugePages: ", "ShmemPmdMapped: ", "FileHugePages:  ", "FilePmdMapped:  ",
-		"Balloon:        ",
+		"VmallocUsed:    ", "VmallocChunk:   ", "Percpu:         ",
+		"AnonHugePages:  ", "ShmemHugePages: ", "ShmemPmdMapped: ",
+		"FileHugePages:  ", "FilePmdMapped:  ", "Balloon:        ",
 	};
 	unsigned long shmem = node_page_state(NR_SHMEM), file = node_page_state(NR_FILE_PAGES);
 	unsigned long cache = file - min(file, shmem), slab;
@@ -193,7 +195,8 @@ void buddyinfo_show(struct seq_file *m)
 {
 	struct zone *zone;
 
-	for_each_populated_zone(zone) {
+	for_each_populated_zone(zone)
+	{
 		unsigned long nr[NR_PAGE_ORDERS], flags;
 
 		spin_lock_irqsave(&zone->lock, flags);
@@ -239,18 +242,18 @@ void zoneinfo_show(struct seq_file *m)
 {
 	const struct zone *zone;
 
-	for_each_populated_zone(zone)
-		zone_show(m, zone);
+	for_each_populated_zone(zone) zone_show(m, zone);
 }
 
 void slabinfo_show(struct seq_file *m)
 {
 	struct slabinfo s;
 
-	seq_puts(m, "slabinfo - version: 2.1\n"
-		    "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> "
-		    ": tunables <limit> <batchcount> <sharedfactor> "
-		    ": slabdata <active_slabs> <num_slabs> <sharedavail>\n");
+	seq_puts(m,
+		 "slabinfo - version: 2.1\n"
+		 "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> "
+		 ": tunables <limit> <batchcount> <sharedfactor> "
+		 ": slabdata <active_slabs> <num_slabs> <sharedavail>\n");
 	for (unsigned int i = 0; get_slabinfo(i, &s); i++) {
 		seq_printf(m, "%-17s %6lu %6lu %6u %4u %4u", s.name, s.active_objs, s.num_objs,
 			   s.object_size, s.objs_per_slab, s.pages_per_slab);

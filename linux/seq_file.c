@@ -33,7 +33,7 @@ static bool seq_reserve(struct seq_file *m, size_t len)
 
 void seq_write(struct seq_file *m, const void *data, size_t len)
 {
-	if (!seq_reserve(m, len))
+	if (!len || !seq_reserve(m, len))
 		return;
 	memcpy(m->buf + m->count, data, len);
 	m->count += len;

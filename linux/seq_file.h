@@ -12,7 +12,7 @@
 
 struct seq_file {
 	char *buf;
-	size_t size;  /* of buf */
+	size_t size; /* of buf */
 	size_t count; /* bytes of text */
 	bool failed;
 };

@@ -16,8 +16,7 @@
 
 typedef long (*syscall_fn)(struct task_struct *task, const unsigned long *args);
 
-#define SYSCALL(name) \
-	static long sys_##name(struct task_struct *task, const unsigned long *args)
+#define SYSCALL(name) static long sys_##name(struct task_struct *task, const unsigned long *args)
 /* For handlers that look at one of the two only. */
 #define UNUSED(x) ((void)(x))
 
@@ -501,8 +500,9 @@ SYSCALL(get_mempolicy)
 
 	if (flags & ~(unsigned long)(MPOL_F_NODE | MPOL_F_ADDR | MPOL_F_MEMS_ALLOWED))
 		return -EINVAL;
-	if (flags & MPOL_F_MEMS_ALLOWED ? flags != MPOL_F_MEMS_ALLOWED :
-					  (args[3] || flags & MPOL_F_NODE) && !(flags & MPOL_F_ADDR))
+	if (flags & MPOL_F_MEMS_ALLOWED
+		    ? flags != MPOL_F_MEMS_ALLOWED
+		    : (args[3] || flags & MPOL_F_NODE) && !(flags & MPOL_F_ADDR))
 		return -EINVAL;
 	if (args[1] && args[2] < 1)
 		return -EINVAL;

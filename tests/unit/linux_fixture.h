@@ -74,19 +74,20 @@ struct task_struct *machine_current(void)
 int machine_wait_interruptible(u32 *word, u32 val, u64 timeout_ns)
 {
 	const u64 slice = 50000000; /* how soon an interruption is seen */
+	struct test_task nobody = { 0 }, *t = current_test_task ? current_test_task : &nobody;
 	u64 end = machine_clock_ns() + timeout_ns;
 	int ret = 0;
 
-	__atomic_store_n(&current_test_task->asleep, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&t->asleep, 1, __ATOMIC_SEQ_CST);
 	while (!ret && __atomic_load_n(word, __ATOMIC_SEQ_CST) == val) {
-		if (__atomic_load_n(&current_test_task->interrupted, __ATOMIC_SEQ_CST))
+		if (__atomic_load_n(&t->interrupted, __ATOMIC_SEQ_CST))
 			ret = -EINTR;
 		else if (timeout_ns != MACHINE_WAIT_FOREVER && machine_clock_ns() >= end)
 			ret = -ETIMEDOUT;
 		else
 			machine_wait(word, val, slice);
 	}
-	__atomic_store_n(&current_test_task->asleep, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&t->asleep, 0, __ATOMIC_SEQ_CST);
 	return ret;
 }
 
@@ -140,7 +141,8 @@ static inline struct test_image *set_image(const char *path, const void *data, s
 
 	if (!image) {
 		image = find_image("");
-		assert_non_null(image);
+		if (!image)
+			abort();
 		snprintf(image->path, sizeof(image->path), "%s", path);
 		image->disk = soft_blk_create(len);
 	}

@@ -265,9 +265,8 @@ static void test_randomized(void **state)
 		struct linux_binprm bprm;
 		unsigned long base, entry;
 
-		assert_int_equal(exec_limited(&bprm, "/bin/prog", one_arg, no_strings, 8 << 20,
-					      true),
-				 0);
+		assert_int_equal(
+			exec_limited(&bprm, "/bin/prog", one_arg, no_strings, 8 << 20, true), 0);
 		base = auxv_of(bprm.mm, AT_BASE);
 		entry = auxv_of(bprm.mm, AT_ENTRY);
 		assert_true(bprm.sp != last_sp && base != last_base && entry != last_entry);
@@ -286,8 +285,9 @@ static void test_randomized(void **state)
 /* The place of the vdso stays free, wherever the machine says it is. */
 static void test_vdso_zone(void **state)
 {
-	static const unsigned long places[] = { 0x7ffff7ffd000, 0x7ffff7f00000, 0x7fffffffd000,
-						0x7fffff000000, 0x7ffd12345000, 0x7f1234567000,
+	static const unsigned long places[] = { 0x7ffff7ffd000, 0x7ffff7f00000,
+						0x7fffffffd000, 0x7fffff000000,
+						0x7ffd12345000, 0x7f1234567000,
 						0x12345000,	0 };
 	struct program p = make_program(ET_DYN, 0);
 
@@ -383,9 +383,8 @@ static void set_host_image(const char *path)
 
 static void compare_with_host(const char *path)
 {
-	static const u64 same[] = { AT_PAGESZ, AT_CLKTCK, AT_PHDR,   AT_PHENT, AT_PHNUM,
-				    AT_BASE,   AT_FLAGS,  AT_ENTRY,  AT_EXECFN, AT_RANDOM,
-				    AT_PLATFORM };
+	static const u64 same[] = { AT_PAGESZ, AT_CLKTCK, AT_PHDR,   AT_PHENT,	AT_PHNUM,   AT_BASE,
+				    AT_FLAGS,  AT_ENTRY,  AT_EXECFN, AT_RANDOM, AT_PLATFORM };
 	const char *const argv[] = { "prog", "one", NULL };
 	const char *const envp[] = { "A=1", NULL };
 	struct linux_binprm bprm;
@@ -588,9 +587,9 @@ static void test_scripts(void **state)
 	(void)state;
 	set_program("/sh", &p);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		assert_int_equal(run_script(cases[i].text, strlen(cases[i].text), joined,
-					    sizeof(joined)),
-				 cases[i].err);
+		assert_int_equal(
+			run_script(cases[i].text, strlen(cases[i].text), joined, sizeof(joined)),
+			cases[i].err);
 		assert_string_equal(joined, cases[i].argv);
 	}
 	/* A NUL ends the name; what follows it is not an argument. */
@@ -797,8 +796,10 @@ static u64 rng(void)
 /* Changes some of the bytes that the loader looks at, and at times the length. */
 static size_t mutate(char *bytes, size_t len, size_t headers)
 {
-	static const u64 numbers[] = { 0,	   1,		0xfff,	    0x1000,	   0x7fffffff,
-				       1ULL << 47, 1ULL << 46, ~0ULL >> 1, ~0ULL - 0xfff, ~0ULL };
+	static const u64 numbers[] = { 0,	   1,	       0xfff,
+				       0x1000,	   0x7fffffff, 1ULL << 47,
+				       1ULL << 46, ~0ULL >> 1, ~0ULL - 0xfff,
+				       ~0ULL };
 	unsigned int changes = 1 + rng() % 4;
 
 	while (changes--) {

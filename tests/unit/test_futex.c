@@ -26,7 +26,7 @@ enum {
 
 #define WAITERS 0x80000000u
 #define OWNER_DIED 0x40000000u
-#define PRIV 0x10000000UL  /* private anonymous memory */
+#define PRIV 0x10000000UL /* private anonymous memory */
 #define SHARE 0x20000000UL /* shared */
 #define MAX_CPUS 16
 
@@ -113,7 +113,7 @@ static void *run_call(void *arg)
 
 /* leader NULL: a process of its own, with m. */
 static void prepare_call(struct call *c, unsigned int cpu, struct test_task *leader,
-		       struct mm_struct *m, unsigned long addr, int op, u32 val)
+			 struct mm_struct *m, unsigned long addr, int op, u32 val)
 {
 	memset(c, 0, sizeof(*c));
 	c->cpu = cpu;
@@ -342,23 +342,23 @@ static void test_wake_op(void **state)
 	static const struct {
 		u32 op, oparg, before, after;
 	} ops[] = {
-		{ 0, 9, 5, 9 },	    { 1, 3, 5, 8 },	{ 1, (u32)-3, 5, 2 }, { 2, 6, 5, 7 },
-		{ 3, 4, 5, 1 },	    { 4, 7, 5, 2 },	{ 8, 4, 5, 16 },      { 9, 4, 5, 21 },
+		{ 0, 9, 5, 9 }, { 1, 3, 5, 8 }, { 1, (u32)-3, 5, 2 }, { 2, 6, 5, 7 },
+		{ 3, 4, 5, 1 }, { 4, 7, 5, 2 }, { 8, 4, 5, 16 },      { 9, 4, 5, 21 },
 	};
 	static const struct {
 		u32 cmp, arg;
 		bool passes;
-	} compares[] = { { 0, 5, true },  { 0, 6, false }, { 1, 5, false }, { 2, 6, true },
-			 { 3, 5, true },  { 4, 4, true },  { 4, 5, false }, { 5, 5, true },
-			 { 4, (u32)-1, true } };
+	} compares[] = { { 0, 5, true },  { 0, 6, false }, { 1, 5, false },
+			 { 2, 6, true },  { 3, 5, true },  { 4, 4, true },
+			 { 4, 5, false }, { 5, 5, true },  { 4, (u32)-1, true } };
 	struct call a, b;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
 		put32(mm, PRIV + 4, ops[i].before);
-		assert_int_equal(futex(PRIV, WAKE_OP, 1, 1, PRIV + 4,
-				       encode(ops[i].op, 0, ops[i].oparg, 0)),
-				 0);
+		assert_int_equal(
+			futex(PRIV, WAKE_OP, 1, 1, PRIV + 4, encode(ops[i].op, 0, ops[i].oparg, 0)),
+			0);
 		assert_int_equal(get32(mm, PRIV + 4), ops[i].after);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(compares); i++) {
