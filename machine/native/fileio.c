@@ -138,8 +138,7 @@ static loff_t written_at(const struct hostio *io, const struct inode *inode, lon
 	return io->pos;
 }
 
-static long write_piece(struct hostio *io, const struct host_iovec *iov, unsigned int nr,
-			size_t bytes)
+static long write_piece(struct hostio *io, const struct host_iovec *iov, unsigned int nr)
 {
 	struct inode *inode = io->data;
 	struct address_space *mapping = &inode->i_data;
@@ -148,7 +147,7 @@ static long write_piece(struct hostio *io, const struct host_iovec *iov, unsigne
 	mutex_lock(&mapping->lock);
 	cpu_put(io->t);
 	__atomic_store_n(&io->t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
-	ret = hostio_issue(io, iov, nr, bytes);
+	ret = hostio_issue(io, iov, nr);
 	cpu_get(io->t);
 	if (ret > 0) {
 		native_inode_changed(inode, io->fd);

@@ -63,7 +63,8 @@ unsigned long hc_in(struct native_task *t, struct hc_mem *mem, unsigned long uad
 	return copy_from_mm(t->task.mm, buf, uaddr, size) ? HC_BAD_PTR : (unsigned long)buf;
 }
 
-unsigned long hc_in_may(struct native_task *t, struct hc_mem *mem, unsigned long uaddr, size_t size)
+unsigned long hc_in_may(struct native_task *t, struct hc_mem *mem, unsigned long uaddr, size_t size,
+			size_t min_size)
 {
 	u8 *buf;
 	size_t left;
@@ -74,7 +75,7 @@ unsigned long hc_in_may(struct native_task *t, struct hc_mem *mem, unsigned long
 	if (!buf)
 		return (unsigned long)-ENOMEM;
 	left = copy_from_mm(t->task.mm, buf, uaddr, size);
-	if (left == size && size)
+	if (left && size - left <= min_size)
 		return HC_BAD_PTR;
 	memset(buf + size - left, 0, left);
 	return (unsigned long)buf;
@@ -133,7 +134,7 @@ struct staged {
 	const unsigned long *args;	/* the guest's */
 	unsigned long host[6];
 	u32 len[6];			/* bytes of the copy; 0: nothing to copy back */
-	s32 vr_len;			/* what the guest said of a value-result argument */
+	s32 vr_len;			/* length of a value-result argument, as the host was told it */
 	struct hc_mem mem;
 };
 
@@ -167,7 +168,7 @@ static unsigned long stage_out_len(struct native_task *t, struct staged *s, unsi
 	unsigned long n = s->args[HA_IDX(arg)];
 	size_t elem = HA_SIZE(arg);
 
-	if (kind == HA_OUT_RETI ? (int)n < 0 : n >> 63)
+	if (kind == HA_OUT_RETI && (int)n < 0)
 		return s->args[i] ? HC_BAD_PTR : 0;
 	if (n > HC_MAX_COPY / elem) {
 		n = HC_MAX_COPY / elem;
@@ -195,17 +196,13 @@ static unsigned long stage_value_result(struct native_task *t, struct staged *s,
 	s->host[j] = hc_in(t, &s->mem, s->args[j], sizeof(s32));
 	if (!s->host[j] || s->host[j] == HC_BAD_PTR || IS_ERR_VALUE(s->host[j]))
 		return s->args[i] ? HC_BAD_PTR : 0;
-	len = *(s32 *)s->host[j];
+	len = min(*(s32 *)s->host[j], (s32)HC_MAX_COPY);
+	*(s32 *)s->host[j] = len;
 	s->vr_len = len;
 	s->len[j] = sizeof(s32);
 	if (len < 0)
 		return s->args[i] ? HC_BAD_PTR : 0;
-	if ((unsigned long)len > HC_MAX_COPY) {
-		len = (s32)HC_MAX_COPY;
-		*(s32 *)s->host[j] = len;
-	}
-	/* At least one byte, so that the length is stored also when it was 0. */
-	return stage_buffer(t, s, i, len ? (size_t)len : 1, false);
+	return stage_buffer(t, s, i, (size_t)len, false);
 }
 
 static unsigned long stage_signal_set(struct native_task *t, struct staged *s, unsigned int i)
@@ -217,25 +214,24 @@ static unsigned long stage_signal_set(struct native_task *t, struct staged *s, u
 	return addr;
 }
 
-/* Twice: as it was, and for the host. Small values are numbers, no memory is mapped there. */
-static unsigned long stage_any(struct native_task *t, struct staged *s, unsigned int i)
+/* Twice: for the host, and behind it as it was. must: all of it has to be readable. */
+static unsigned long stage_update(struct native_task *t, struct staged *s, unsigned int i, bool must)
 {
-	size_t size = HA_SIZE(s->desc->arg[i]);
-	unsigned long addr;
-	size_t left;
+	size_t size = HA_SIZE(s->desc->arg[i]), left;
+	u8 *copy;
 
-	if (s->args[i] < mmap_min_addr)
-		return s->args[i];
-	addr = (unsigned long)hc_alloc(&s->mem, 2 * size);
-	if (!addr)
+	if (!s->args[i])
+		return 0;
+	copy = hc_alloc(&s->mem, 2 * size);
+	if (!copy)
 		return (unsigned long)-ENOMEM;
-	left = copy_from_mm(t->task.mm, (void *)addr, s->args[i], size);
-	if (left == size)
+	left = copy_from_mm(t->task.mm, copy, s->args[i], size);
+	if (left == size || (left && must))
 		return HC_BAD_PTR;
-	memset((u8 *)addr + size - left, 0, left);
-	memcpy((u8 *)addr + size, (u8 *)addr, size);
+	memset(copy + size - left, 0, left);
+	memcpy(copy + size, copy, size);
 	s->len[i] = (u32)size;
-	return addr;
+	return (unsigned long)copy;
 }
 
 static unsigned long stage_arg(struct native_task *t, struct staged *s, unsigned int i)
@@ -252,17 +248,16 @@ static unsigned long stage_arg(struct native_task *t, struct staged *s, unsigned
 	case HA_IN:
 		return hc_in(t, &s->mem, s->args[i], HA_SIZE(arg));
 	case HA_IN_MAY:
-		return hc_in_may(t, &s->mem, s->args[i], HA_SIZE(arg));
+		return hc_in_may(t, &s->mem, s->args[i], HA_SIZE(arg), HA_IDX(arg) * 8);
 	case HA_INOUT:
-		s->host[i] = hc_in(t, &s->mem, s->args[i], HA_SIZE(arg));
-		if (s->host[i] && s->host[i] != HC_BAD_PTR)
-			s->len[i] = HA_SIZE(arg);
-		return s->host[i];
+		return stage_update(t, s, i, true);
+	case HA_UPDATE:
+		return stage_update(t, s, i, false);
+	case HA_ANY: /* small values are numbers: no memory is mapped there */
+		return s->args[i] < mmap_min_addr ? s->args[i] : stage_update(t, s, i, false);
 	case HA_OUT:
 	case HA_OUT_INTR:
 		return stage_buffer(t, s, i, HA_SIZE(arg), false);
-	case HA_UPDATE:
-		return stage_buffer(t, s, i, HA_SIZE(arg), true);
 	case HA_IN_LEN:
 		return stage_in_len(t, s, i);
 	case HA_OUT_LEN:
@@ -273,8 +268,6 @@ static unsigned long stage_arg(struct native_task *t, struct staged *s, unsigned
 		return stage_value_result(t, s, i);
 	case HA_SIGSET:
 		return stage_signal_set(t, s, i);
-	case HA_ANY:
-		return stage_any(t, s, i);
 	case HA_VAL:
 	case HA_VR_LEN:
 		break;
@@ -313,20 +306,20 @@ static long copy_changed(struct native_task *t, unsigned long uaddr, const u8 *n
 	return copy_to_mm(t->task.mm, uaddr + first, now + first, end - first) ? -EFAULT : 0;
 }
 
-static long copy_value_result(struct native_task *t, struct staged *s, unsigned int i, bool ok)
+/* Argument j is the length of some other one. */
+static long copy_value_result(struct native_task *t, struct staged *s, unsigned int j, bool ok)
 {
-	unsigned int j = HA_IDX(s->desc->arg[i]);
 	s32 now = *(s32 *)s->host[j];
-	size_t n = min(s->len[i], (u32)s->vr_len);
+	size_t n = ok && now > 0 ? (size_t)min(now, s->vr_len) : 0;
+	unsigned int i = 0;
 
-	if (now >= 0 && (size_t)now < n)
-		n = (size_t)now;
-	if (!ok)
-		n = 0;
-	return copy_to_mm(t->task.mm, s->args[i], (void *)s->host[i], n) ||
-		       copy_to_mm(t->task.mm, s->args[j], &now, sizeof(now)) ?
-	       -EFAULT :
-	       0;
+	if (!ok && now == s->vr_len)
+		return 0;
+	while (HA_KIND(s->desc->arg[i]) != HA_VR)
+		i++;
+	if (s->len[i] && copy_to_mm(t->task.mm, s->args[i], (void *)s->host[i], n))
+		return -EFAULT;
+	return copy_to_mm(t->task.mm, s->args[j], &now, sizeof(now)) ? -EFAULT : 0;
 }
 
 static long copy_arg_back(struct native_task *t, struct staged *s, unsigned int i, long ret)
@@ -341,17 +334,13 @@ static long copy_arg_back(struct native_task *t, struct staged *s, unsigned int 
 			return 0;
 		break;
 	case HA_INOUT:
-		if (!ok) {
-			copy_to_mm(t->task.mm, s->args[i], (void *)s->host[i], n);
-			return 0;
-		}
-		break;
+	case HA_UPDATE:
 	case HA_ANY:
 		return copy_changed(t, s->args[i], (u8 *)s->host[i], (u8 *)s->host[i] + n, n);
 	case HA_VR:
-		return copy_value_result(t, s, i, ok);
-	case HA_VR_LEN:
 		return 0;
+	case HA_VR_LEN:
+		return copy_value_result(t, s, i, ok);
 	case HA_OUT_RET:
 	case HA_OUT_RETI:
 		if (!ok)
@@ -375,9 +364,9 @@ static long stage_out(struct native_task *t, struct staged *s, long ret)
 	for (unsigned int i = 0; i < 6 && !err; i++)
 		if (s->len[i])
 			err = copy_arg_back(t, s, i, ret);
-	if (!err || hc_is_error(ret))
+	if (!err)
 		return ret;
-	if (s->desc->flags & HCF_FD_RESULT)
+	if (!hc_is_error(ret) && (s->desc->flags & HCF_FD_RESULT))
 		host_syscall(__NR_close, ret);
 	return err;
 }

@@ -107,33 +107,45 @@ static void pin_add_runs(struct pinned *pin, unsigned int from, unsigned long ad
 	}
 }
 
+/* The host stops where the guest's memory does, and says what it says then. */
+static void pin_end(struct pinned *pin, size_t rest)
+{
+	pin->faulted = true;
+	pin->iov[pin->nr_iov].base = HC_BAD_PTR;
+	pin->iov[pin->nr_iov++].len = rest;
+}
+
 long uiter_pin(const struct uiter *start, struct mm_struct *mm, bool write, struct pinned *pin)
 {
 	struct uiter it = *start;
 
 	pin->nr_pages = pin->nr_iov = 0;
 	pin->bytes = 0;
+	pin->faulted = false;
 	while (it.nr && pin->nr_pages < PIN_MAX_PAGES) {
 		unsigned long addr = it.iov->base + it.off;
 		unsigned long offset = addr & (PAGE_SIZE - 1);
 		size_t want = it.iov->len - it.off;
 		unsigned long nr = min((offset + want + PAGE_SIZE - 1) >> PAGE_SHIFT,
 				       PIN_MAX_PAGES - (unsigned long)pin->nr_pages);
-		long got;
+		long got = -EFAULT;
 
-		if (addr + want < addr || addr + want > TASK_SIZE_MAX)
-			got = -EFAULT;
-		else
+		if (addr + want >= addr && addr + want <= TASK_SIZE_MAX)
 			got = pin_user_pages(mm, addr & PAGE_MASK, nr, write,
 					     pin->pages + pin->nr_pages);
-		if (got <= 0)
-			return pin->bytes ? 0 : got ? got : -EFAULT;
-		want = min(want, ((size_t)got << PAGE_SHIFT) - offset);
-		pin_add_runs(pin, pin->nr_pages, addr, want);
-		pin->nr_pages += (unsigned int)got;
-		if ((unsigned long)got < nr)
+		if (got == -ENOMEM && !pin->bytes)
+			return got;
+		if (got > 0) {
+			want = min(want, ((size_t)got << PAGE_SHIFT) - offset);
+			pin_add_runs(pin, pin->nr_pages, addr, want);
+			pin->nr_pages += (unsigned int)got;
+			uiter_advance(&it, want);
+		}
+		if (got < (long)nr) {
+			if (got != -ENOMEM)
+				pin_end(pin, it.left);
 			break;
-		uiter_advance(&it, want);
+		}
 	}
 	return 0;
 }
@@ -159,6 +171,8 @@ long hc_import_iovec(struct native_task *t, struct hc_mem *mem, unsigned long ui
 	for (unsigned long i = 0; i < nr; i++) {
 		if ((ssize_t)iov[i].len < 0)
 			return -EINVAL;
+		if (iov[i].base + iov[i].len > TASK_SIZE_MAX || (long)iov[i].base < 0)
+			return -EFAULT;
 		iov[i].len = min(iov[i].len, room);
 		room -= iov[i].len;
 	}
@@ -168,13 +182,12 @@ long hc_import_iovec(struct native_task *t, struct hc_mem *mem, unsigned long ui
 
 /* ---- The transfer ------------------------------------------------------------------------ */
 
-long hostio_issue(struct hostio *io, const struct host_iovec *iov, unsigned int nr, size_t bytes)
+long hostio_issue(struct hostio *io, const struct host_iovec *iov, unsigned int nr)
 {
 	long fd = hc_fd((unsigned long)io->fd);
-	bool one = nr == 1 && !io->flags;
+	bool one = nr == 1 && !io->flags && (iov->len || !io->vec);
 	long call, a = (long)iov, b = nr, pos = io->has_pos ? io->pos : -1;
 
-	(void)bytes;
 	if (io->flags)
 		call = io->write ? __NR_pwritev2 : __NR_preadv2;
 	else if (io->has_pos)
@@ -192,38 +205,32 @@ long hostio_issue(struct hostio *io, const struct host_iovec *iov, unsigned int 
 	return host_call(call, fd, a, b, pos, 0, io->flags);
 }
 
-static long issue(struct hostio *io, const struct host_iovec *iov, unsigned int nr, size_t bytes)
+static long issue(struct hostio *io, const struct host_iovec *iov, unsigned int nr)
 {
-	return io->issue ? io->issue(io, iov, nr, bytes) : hostio_issue(io, iov, nr, bytes);
-}
-
-/* What the host says when the very first byte is not there: EBADF, EFAULT, 0 at the end of file. */
-static long issue_bad(struct hostio *io, size_t len)
-{
-	struct host_iovec bad = { HC_BAD_PTR, len };
-
-	return hostio_issue(io, &bad, 1, len);
+	return io->issue ? io->issue(io, iov, nr) : hostio_issue(io, iov, nr);
 }
 
 static long rw_bounce(struct hostio *io, struct uiter *it)
 {
 	struct mm_struct *mm = io->t->task.mm;
 	size_t len = it->left;
-	struct host_iovec iov = { .len = len };
+	/* The second is what could not be read: see pin_end(). */
+	struct host_iovec iov[2] = { { .len = len }, { .base = HC_BAD_PTR } };
 	struct hc_mem mem;
 	long ret;
 
 	hc_mem_init(&mem);
-	iov.base = (unsigned long)hc_alloc(&mem, len);
-	if (!iov.base)
+	iov[0].base = (unsigned long)hc_alloc(&mem, len);
+	if (!iov[0].base)
 		return -ENOMEM;
 	if (io->write) {
-		iov.len = uiter_from_user(it, mm, (void *)iov.base, len);
-		ret = len && !iov.len ? issue_bad(io, len) : issue(io, &iov, 1, iov.len);
+		iov[0].len = uiter_from_user(it, mm, (void *)iov[0].base, len);
+		iov[1].len = len - iov[0].len;
+		ret = len && !iov[0].len ? issue(io, iov + 1, 1) : issue(io, iov, 1 + !!iov[1].len);
 	} else {
-		ret = issue(io, &iov, 1, len);
+		ret = issue(io, iov, 1);
 		if (ret > 0) {
-			size_t done = uiter_to_user(it, mm, (void *)iov.base, (size_t)ret);
+			size_t done = uiter_to_user(it, mm, (void *)iov[0].base, (size_t)ret);
 
 			ret = done ? (long)done : -EFAULT;
 		}
@@ -253,19 +260,17 @@ static long rw_pinned(struct hostio *io, struct uiter *it)
 		return -ENOMEM;
 	do {
 		ret = uiter_pin(it, mm, !io->write, pin);
-		if (ret) {
-			if (!done && ret == -EFAULT)
-				ret = issue_bad(io, it->left);
+		if (ret)
 			break;
-		}
-		ret = issue(io, pin->iov, pin->nr_iov, pin->bytes);
+		ret = issue(io, pin->iov, pin->nr_iov);
 		uiter_unpin(pin, !io->write && ret > 0);
 		if (ret <= 0)
 			break;
 		done += ret;
 		io->pos += ret;
 		uiter_advance(it, (size_t)ret);
-	} while ((size_t)ret == pin->bytes && it->left && (io->write || read_may_continue(io)));
+	} while ((size_t)ret == pin->bytes && it->left && !pin->faulted &&
+		 (io->write || read_may_continue(io)));
 	kfree(pin);
 	return done ? done : ret;
 }
@@ -296,11 +301,25 @@ static long import_vmsplice(struct hostio *io, unsigned long flags)
 	return 0;
 }
 
+/* A vector that is not right: the host says so, or what else comes first. */
+static long import_verdict(struct hostio *io, unsigned long nr, const unsigned long *args, long err)
+{
+	struct host_iovec bad = { HC_BAD_PTR, (size_t)-1 };
+	long vec = HC_BAD_PTR, n = (long)args[2];
+
+	if (nr == __NR_vmsplice)
+		return err;
+	if (err == -EINVAL && args[2] <= HC_IOV_MAX) {
+		vec = (long)&bad;
+		n = 1;
+	}
+	return hc_call((long)nr, hc_fd((unsigned long)io->fd), vec, n, args[3], args[4], args[5]);
+}
+
 long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,
 		   const unsigned long *args, struct hostio *io, struct host_iovec **iovp)
 {
-	struct host_iovec bad = { HC_BAD_PTR, (size_t)-1 };
-	long n, verdict;
+	long n;
 
 	*io = (struct hostio){ .t = t, .fd = (int)args[0], .pos = (loff_t)args[3] };
 	io->write = nr == __NR_write || nr == __NR_pwrite64 || nr == __NR_writev ||
@@ -316,7 +335,11 @@ long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,
 		if (n)
 			return n;
 	}
-	if (nr == __NR_read || nr == __NR_write || nr == __NR_pread64 || nr == __NR_pwrite64) {
+	io->vec = nr != __NR_read && nr != __NR_write && nr != __NR_pread64 && nr != __NR_pwrite64;
+	if (!io->vec) {
+		/* No buffer can end there. */
+		if (args[1] + args[2] > TASK_SIZE_MAX || args[1] + args[2] < args[1])
+			return hc_call((long)nr, hc_fd(args[0]), HC_BAD_PTR, -1, args[3]);
 		*iovp = hc_alloc(mem, sizeof(**iovp));
 		if (!*iovp)
 			return -ENOMEM;
@@ -325,12 +348,8 @@ long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,
 		return 1;
 	}
 	n = hc_import_iovec(t, mem, args[1], args[2], iovp);
-	if (n < 0 && n != -ENOMEM && nr != __NR_vmsplice) {
-		/* Whether the descriptor is good comes first. */
-		verdict = hostio_issue(io, &bad, 1, 0);
-		if (verdict == -EBADF)
-			n = -EBADF;
-	}
+	if (n == -EINVAL || n == -EFAULT)
+		n = import_verdict(io, nr, args, n);
 	return n;
 }
 

@@ -41,7 +41,9 @@ void hc_mem_free(struct hc_mem *mem);
  * read it, or IS_ERR_VALUE (-ENOMEM).
  */
 unsigned long hc_in(struct native_task *t, struct hc_mem *mem, unsigned long uaddr, size_t size);
-unsigned long hc_in_may(struct native_task *t, struct hc_mem *mem, unsigned long uaddr, size_t size);
+/* At most size bytes, more than min_size of them; the rest is zeros. */
+unsigned long hc_in_may(struct native_task *t, struct hc_mem *mem, unsigned long uaddr, size_t size,
+			size_t min_size);
 unsigned long hc_string(struct native_task *t, struct hc_mem *mem, unsigned long uaddr);
 
 /* The signal mask of a call that blocks with it (8 bytes at uaddr, 0: none). As hc_in(). */
@@ -83,11 +85,12 @@ size_t uiter_from_user(struct uiter *it, struct mm_struct *mm, void *dst, size_t
 #define PIN_MAX_PAGES 256
 struct pinned {
 	unsigned int nr_pages, nr_iov;
-	size_t bytes;
+	size_t bytes;	/* pinned */
+	bool faulted;	/* memory ends there: the last of iov[] is what follows, and is bad */
 	struct page *pages[PIN_MAX_PAGES];
-	struct host_iovec iov[PIN_MAX_PAGES];
+	struct host_iovec iov[PIN_MAX_PAGES + 1];
 };
-/* At most PIN_MAX_PAGES from the position on, which stays. 0 or -EFAULT (not one byte), -ENOMEM. */
+/* At most PIN_MAX_PAGES from the position on, which stays. 0 or -ENOMEM. */
 long uiter_pin(const struct uiter *it, struct mm_struct *mm, bool write, struct pinned *pin);
 void uiter_unpin(struct pinned *pin, bool dirty);
 
@@ -104,12 +107,12 @@ struct hostio {
 	int fd;
 	bool write;
 	bool has_pos;
+	bool vec;	     /* readv and the like, also for no bytes at all */
 	bool direct;	     /* cannot block: no window for signals, locks may be held */
 	int flags;	     /* RWF_* */
 	loff_t pos;	     /* with has_pos */
 	/* Does a piece; NULL: hostio_issue() itself. */
-	long (*issue)(struct hostio *io, const struct host_iovec *iov, unsigned int nr,
-		      size_t bytes);
+	long (*issue)(struct hostio *io, const struct host_iovec *iov, unsigned int nr);
 	void *data;	     /* issue()'s */
 };
 /* Fills io and iov (memory of mem) from a system call of the read and write family; elements. */
@@ -117,7 +120,7 @@ long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,
 		   const unsigned long *args, struct hostio *io, struct host_iovec **iov);
 long hostio_rw(struct hostio *io, const struct host_iovec *iov, unsigned int nr);
 /* The host call for kernel memory. */
-long hostio_issue(struct hostio *io, const struct host_iovec *iov, unsigned int nr, size_t bytes);
+long hostio_issue(struct hostio *io, const struct host_iovec *iov, unsigned int nr);
 
 /* ---- Calls with a function of their own --------------------------------------------------- */
 

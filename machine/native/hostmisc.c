@@ -15,26 +15,32 @@ static bool usable(unsigned long addr)
 
 /* ---- Descriptors ------------------------------------------------------------------------- */
 
-/* pipe, pipe2, socketpair: no descriptors are left when their numbers cannot be stored. */
+/*
+ * pipe, pipe2, socketpair: no descriptors are left when their numbers cannot be stored. (Linux
+ * stores those of a socketpair before it makes the sockets.)
+ */
 long hostcall_fdpair(struct native_task *t, unsigned long nr, const unsigned long *args)
 {
-	bool socket = nr == __NR_socketpair;
+	bool socket = nr == __NR_socketpair, bad;
 	unsigned long upair = socket ? args[3] : args[0];
-	s32 fd[2];
+	s32 fd[2], was[2];
 	long ret;
 
+	bad = copy_from_mm(t->task.mm, fd, upair, sizeof(fd)) ||
+	      copy_to_mm(t->task.mm, upair, fd, sizeof(fd));
+	memcpy(was, fd, sizeof(was));
 	if (socket)
-		ret = host_syscall(nr, args[0], args[1], args[2], fd);
+		ret = host_syscall(nr, args[0], args[1], args[2], bad ? HC_BAD_PTR : (unsigned long)fd);
 	else
-		ret = host_syscall(nr, fd, args[1]);
-	if (ret)
+		ret = host_syscall(nr, bad ? HC_BAD_PTR : (unsigned long)fd, args[1]);
+	if (bad || !memcmp(fd, was, sizeof(fd)))
 		return ret;
-	if (copy_to_mm(t->task.mm, upair, fd, sizeof(fd))) {
+	if (copy_to_mm(t->task.mm, upair, fd, sizeof(fd)) && !ret) {
 		host_syscall(__NR_close, fd[0]);
 		host_syscall(__NR_close, fd[1]);
 		return -EFAULT;
 	}
-	return 0;
+	return ret;
 }
 
 /* Around the machine's descriptors. */
@@ -152,12 +158,19 @@ static long do_msgctl(struct native_task *t, unsigned long nr, const unsigned lo
 /* A message is its type, 8 bytes, and then the text, whose length alone is an argument. */
 static long do_msgsnd(struct native_task *t, struct hc_mem *mem, const unsigned long *args)
 {
-	unsigned long msg = HC_BAD_PTR;
+	/* Larger than any can be: only the type is looked at before that is found. */
+	size_t text = args[2] <= MSG_MAX_COPY - sizeof(long) ? args[2] : 0;
+	unsigned long msg = hc_in(t, mem, args[1], text + sizeof(long));
 
-	if (args[2] <= MSG_MAX_COPY - sizeof(long))
-		msg = hc_in(t, mem, args[1], args[2] + sizeof(long));
 	if (IS_ERR_VALUE(msg))
 		return -ENOMEM;
+	if (msg == HC_BAD_PTR && text) {
+		/* The type, and the queue, are looked at before the text is. */
+		unsigned long type = hc_in(t, mem, args[1], sizeof(long));
+
+		if (usable(type) && ((int)args[0] < 0 || *(long *)type < 1))
+			return -EINVAL;
+	}
 	return hc_call(__NR_msgsnd, args[0], msg, args[2], args[3]);
 }
 

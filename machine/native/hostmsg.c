@@ -60,7 +60,7 @@ struct hostmsg {
 	struct uiter it;
 };
 
-static long msg_issue(struct hostmsg *m, const struct host_iovec *iov, unsigned int nr)
+static long msg_issue(struct hostmsg *m, const struct host_iovec *iov, unsigned long nr)
 {
 	m->hdr.iov = (unsigned long)iov;
 	m->hdr.iovlen = nr;
@@ -80,21 +80,24 @@ static bool is_stream(const struct hostmsg *m)
 static long msg_bounce(struct hostmsg *m)
 {
 	struct mm_struct *mm = m->t->task.mm;
-	struct host_iovec iov = { .len = m->it.left };
+	size_t len = m->it.left;
+	/* The second is what could not be read. */
+	struct host_iovec iov[2] = { { .len = len }, { .base = HC_BAD_PTR } };
 	struct hc_mem mem;
 	long ret;
 
 	hc_mem_init(&mem);
-	iov.base = (unsigned long)hc_alloc(&mem, iov.len);
-	if (!iov.base)
+	iov[0].base = (unsigned long)hc_alloc(&mem, len);
+	if (!iov[0].base)
 		return -ENOMEM;
-	if (m->send && uiter_from_user(&m->it, mm, (void *)iov.base, iov.len) < iov.len)
-		iov.base = HC_BAD_PTR;
-	ret = msg_issue(m, &iov, 1);
+	if (m->send)
+		iov[0].len = uiter_from_user(&m->it, mm, (void *)iov[0].base, len);
+	iov[1].len = len - iov[0].len;
+	ret = msg_issue(m, iov, 1 + !!iov[1].len);
 	if (!m->send && ret > 0) {
-		size_t n = min((size_t)ret, iov.len);
+		size_t n = min((size_t)ret, len);
 
-		if (uiter_to_user(&m->it, mm, (void *)iov.base, n) < n)
+		if (uiter_to_user(&m->it, mm, (void *)iov[0].base, n) < n)
 			ret = -EFAULT;
 	}
 	hc_mem_free(&mem);
@@ -118,17 +121,12 @@ static long msg_pinned(struct hostmsg *m)
 		return -ENOMEM;
 	do {
 		ret = uiter_pin(&m->it, m->t->task.mm, !m->send, pin);
-		if (ret) {
-			struct host_iovec bad = { HC_BAD_PTR, m->it.left };
-
-			if (!done && ret == -EFAULT)
-				ret = msg_issue(m, &bad, 1);
+		if (ret)
 			break;
-		}
-		if (pin->bytes < m->it.left)
+		if (pin->bytes < m->it.left && !pin->faulted)
 			more = is_stream(m) &&
 			       (m->send || ((m->flags & MSG_WAITALL) && !(m->flags & MSG_PEEK)));
-		if (m->send && !more && pin->bytes < m->it.left)
+		if (m->send && !more && pin->bytes < m->it.left && !pin->faulted)
 			ret = -EMSGSIZE;
 		else
 			ret = msg_issue(m, pin->iov, pin->nr_iov);
@@ -136,7 +134,7 @@ static long msg_pinned(struct hostmsg *m)
 		if (ret <= 0)
 			break;
 		done += ret;
-		more = more && (size_t)ret == pin->bytes;
+		more = more && !pin->faulted && (size_t)ret == pin->bytes;
 		if (more)
 			msg_next_piece(m, ret);
 	} while (more && m->it.left);
@@ -232,22 +230,21 @@ static void hide_reserved_rights(u8 *control, size_t len)
 /* Header, address and control data for the host. */
 static long import_header(struct hostmsg *m, struct hc_mem *mem, const struct user_msghdr *u)
 {
-	s32 namelen = min(u->namelen, SOCKADDR_MAX);
+	s32 namelen = u->name ? min(u->namelen, SOCKADDR_MAX) : 0;
 	unsigned long control = u->control;
 
-	if (u->namelen < 0 && u->name)
-		return -EINVAL;
-	if (u->controllen > CONTROL_MAX && m->send)
-		return -ENOBUFS;
-	m->hdr.controllen = min(u->controllen, CONTROL_MAX);
-	if (!u->name)
-		namelen = 0;
+	m->hdr.controllen = u->controllen;
 	if (m->send) {
-		m->hdr.name = namelen ? hc_in(m->t, mem, u->name, (size_t)namelen) : 0;
-		control = m->hdr.controllen ? hc_in(m->t, mem, control, m->hdr.controllen) : 0;
+		m->hdr.name = namelen < 0 ? HC_BAD_PTR : namelen ?
+			      hc_in(m->t, mem, u->name, (size_t)namelen) : 0;
+		if (u->controllen)
+			control = u->controllen > CONTROL_MAX ? HC_BAD_PTR :
+				  hc_in(m->t, mem, control, u->controllen);
 	} else {
+		m->hdr.controllen = min(u->controllen, CONTROL_MAX);
 		m->hdr.name = u->name ? (unsigned long)hc_alloc(mem, SOCKADDR_MAX) : 0;
-		namelen = u->name ? SOCKADDR_MAX : 0;
+		if (namelen >= 0)
+			namelen = u->name ? SOCKADDR_MAX : 0;
 		control = u->control && m->hdr.controllen ?
 			  (unsigned long)hc_alloc(mem, m->hdr.controllen) :
 			  0;
@@ -293,12 +290,17 @@ static long do_one_msg(struct native_task *t, bool send, int fd, unsigned long u
 	if (copy_from_mm(t->task.mm, &u, umsg, sizeof(u)))
 		return hc_call(send ? __NR_sendmsg : __NR_recvmsg, hc_fd((unsigned long)fd), HC_BAD_PTR,
 			       flags);
-	if (u.iovlen > HC_IOV_MAX)
-		return -EMSGSIZE;
 	hc_mem_init(&mem);
 	ret = import_header(&m, &mem, &u);
 	n = ret ? ret : hc_import_iovec(t, &mem, u.iov, u.iovlen, &iov);
-	if (n >= 0) {
+	if (n == -EFAULT || n == -EINVAL) {
+		struct host_iovec bad = { HC_BAD_PTR, (size_t)-1 };
+
+		/* The host says so, or what else comes first. */
+		ret = n == -EINVAL && u.iovlen <= HC_IOV_MAX ?
+		      msg_issue(&m, &bad, 1) :
+		      msg_issue(&m, (struct host_iovec *)HC_BAD_PTR, u.iovlen);
+	} else if (n >= 0) {
 		uiter_init(&m.it, iov, (unsigned int)n);
 		ret = msg_transfer(&m);
 		if (!hc_is_error(ret) && !send) {
@@ -442,7 +444,7 @@ static long do_setsockopt(struct native_task *t, struct hc_mem *mem, const unsig
 static long do_getsockopt(struct native_task *t, struct hc_mem *mem, const unsigned long *args)
 {
 	int level = (int)args[1], name = (int)args[2];
-	s32 room = 0, len;
+	s32 room = 0, told, len;
 	size_t unit = 1;
 	u8 *val;
 	long ret;
@@ -455,7 +457,7 @@ static long do_getsockopt(struct native_task *t, struct hc_mem *mem, const unsig
 	/* The one option whose length counts instructions. */
 	if (level == SOL_SOCKET && name == SO_ATTACH_FILTER)
 		unit = SOCK_FILTER_SIZE;
-	len = min(room, (s32)(HC_MAX_COPY / SOCK_FILTER_SIZE));
+	len = told = min(room, (s32)(HC_MAX_COPY / SOCK_FILTER_SIZE));
 	val = hc_alloc(mem, len > 0 ? (size_t)len * unit : 1);
 	if (!val)
 		return -ENOMEM;
@@ -468,7 +470,7 @@ static long do_getsockopt(struct native_task *t, struct hc_mem *mem, const unsig
 			   args[3] ? (unsigned long)val : 0, &len);
 	if (!ret && len > 0 && copy_to_mm(t->task.mm, args[3], val, (size_t)min(len, room) * unit))
 		return -EFAULT;
-	if (len != room && copy_to_mm(t->task.mm, args[4], &len, sizeof(len)))
+	if ((!ret || len != told) && copy_to_mm(t->task.mm, args[4], &len, sizeof(len)))
 		return -EFAULT;
 	return ret;
 }
