@@ -21,7 +21,8 @@ setup:
 	@tools/setup.sh build
 	@[ -f $(BUILD)/build.ninja ] || $(MESON) setup $(BUILD) $(SETUP_OPTIONS)
 
-run: all
+run: setup
+	@$(MESON) compile -C $(BUILD) quire:executable
 	$(BUILD)/quire run --ram $(RAM) --report text -- $(RUN)
 
 test: setup-test

@@ -137,7 +137,7 @@ static inline bool test_file_try_new(struct test_file *tf, loff_t size)
 
 static inline struct test_file test_file_new(loff_t size)
 {
-	struct test_file tf;
+	struct test_file tf = { 0 }; /* the compiler does not know that assertions do not return */
 
 	assert_true(test_file_try_new(&tf, size));
 	return tf;
