@@ -16,7 +16,7 @@
 
 extern const char __kernel_text_start[], __kernel_text_end[];
 long native_on_stack(long (*fn)(void *), void *arg, void *stack_top);
-void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask)
+void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask, u32 *nr_tasks)
 	__attribute__((noreturn));
 
 int native_fd_floor;
@@ -132,9 +132,9 @@ static void first_guest_failed(struct native_task *t, int error)
 	hmm_del_task(t);
 	signal_put(t->task.signal);
 	native_task_bury(t);
-	__atomic_fetch_sub(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
 	cpu_put(t);
-	native_gone(&t->dead, __NR_exit_group, error == ENOENT ? 127 : 126, 0, NULL);
+	native_gone(&t->dead, __NR_exit_group, error == ENOENT ? 127 : 126, 0, NULL,
+		    &kernel_shared.nr_tasks);
 }
 
 static long first_guest_run(void *arg)

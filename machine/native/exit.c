@@ -14,7 +14,7 @@
 
 #define RLIMIT_CORE 4
 
-void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask)
+void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask, u32 *nr_tasks)
 	__attribute__((noreturn));
 void native_park(u32 *word);
 extern const char native_restorer[];
@@ -48,9 +48,11 @@ static void die_as(struct native_task *t, int wait_status)
 		host_syscall(__NR_setrlimit, RLIMIT_CORE, no_core);
 		if (sig != SIGKILL)
 			host_syscall(__NR_rt_sigaction, sig, &dfl, NULL, 8);
-		native_gone(&t->dead, __NR_exit_group, 128 + sig, sig, &only[sig]);
+		native_gone(&t->dead, __NR_exit_group, 128 + sig, sig, &only[sig],
+			    &kernel_shared.nr_tasks);
 	}
-	native_gone(&t->dead, __NR_exit_group, wait_status >> 8 & 0xff, 0, NULL);
+	native_gone(&t->dead, __NR_exit_group, wait_status >> 8 & 0xff, 0, NULL,
+		    &kernel_shared.nr_tasks);
 }
 
 static void process_exit(struct native_task *t, int wait_status)
@@ -83,7 +85,6 @@ static void thread_gone(struct native_task *t)
 	signal_put(t->task.signal);
 	native_task_reap();
 	native_task_bury(t);
-	__atomic_fetch_sub(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
 	cpu_put(t);
 }
 
@@ -120,7 +121,8 @@ void do_exit(struct native_task *t, int wait_status)
 		mmput(task_set_mm(&t->task, NULL));
 		exec_thread_left(hmm);
 		thread_gone(t);
-		native_gone(&t->dead, __NR_exit, 0, 0, NULL);
+		native_gone(&t->dead, __NR_exit, 0, 0, NULL,
+		    &kernel_shared.nr_tasks);
 	}
 	wait_status = signal->group_exit ? signal->group_exit_code : hmm->leader_status;
 	process_exit(t, wait_status);

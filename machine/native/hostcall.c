@@ -75,7 +75,7 @@ unsigned long hc_in_may(struct native_task *t, struct hc_mem *mem, unsigned long
 	if (!buf)
 		return (unsigned long)-ENOMEM;
 	left = copy_from_mm(t->task.mm, buf, uaddr, size);
-	if (left && size - left <= min_size)
+	if (left && size - left < max(min_size, 1ul))
 		return HC_BAD_PTR;
 	memset(buf + size - left, 0, left);
 	return (unsigned long)buf;

@@ -64,7 +64,7 @@ enum hostcall_arg {
 	HA_FD,	    /* descriptor, also AT_FDCWD */
 	HA_STR,	    /* path or other text; longer than Linux permits is cut, still too long for it */
 	HA_IN,	    /* size bytes read */
-	HA_IN_MAY,  /* at most size bytes read, as many as can be, more than 8 * idx */
+	HA_IN_MAY,  /* at most size bytes read, as many as can be, at least 8 * idx */
 	HA_OUT,	    /* size bytes written on success */
 	HA_OUT_INTR, /* size bytes written when a signal ended the call (time left) */
 	HA_INOUT,   /* size bytes read, and some written, also on errors */

@@ -210,6 +210,17 @@ static long issue(struct hostio *io, const struct host_iovec *iov, unsigned int 
 	return io->issue ? io->issue(io, iov, nr) : hostio_issue(io, iov, nr);
 }
 
+/* Bytes at positions, which are there or not: a read that came back full may go on. */
+static bool read_may_continue(struct hostio *io)
+{
+	struct host_stat st;
+
+	if (host_syscall(__NR_fstat, hc_fd((unsigned long)io->fd), &st))
+		return false;
+	return HOST_S_ISREG(st.st_mode) || (st.st_mode & HOST_S_IFMT) == 0060000u ||
+	       (HOST_S_ISCHR(st.st_mode) && st.st_rdev >> 8 == 1);
+}
+
 static long rw_bounce(struct hostio *io, struct uiter *it)
 {
 	struct mm_struct *mm = io->t->task.mm;
@@ -232,22 +243,13 @@ static long rw_bounce(struct hostio *io, struct uiter *it)
 		if (ret > 0) {
 			size_t done = uiter_to_user(it, mm, (void *)iov[0].base, (size_t)ret);
 
-			ret = done ? (long)done : -EFAULT;
+			/* Part of a message is none. */
+			if (done < (size_t)ret)
+				ret = done && read_may_continue(io) ? (long)done : -EFAULT;
 		}
 	}
 	hc_mem_free(&mem);
 	return ret;
-}
-
-/* Whether a read that came back full may go on: it cannot come to wait for more. */
-static bool read_may_continue(struct hostio *io)
-{
-	struct host_stat st;
-
-	if (host_syscall(__NR_fstat, hc_fd((unsigned long)io->fd), &st))
-		return false;
-	return HOST_S_ISREG(st.st_mode) || (st.st_mode & HOST_S_IFMT) == 0060000u ||
-	       (HOST_S_ISCHR(st.st_mode) && st.st_rdev >> 8 == 1);
 }
 
 static long rw_pinned(struct hostio *io, struct uiter *it)

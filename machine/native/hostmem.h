@@ -41,7 +41,7 @@ void hc_mem_free(struct hc_mem *mem);
  * read it, or IS_ERR_VALUE (-ENOMEM).
  */
 unsigned long hc_in(struct native_task *t, struct hc_mem *mem, unsigned long uaddr, size_t size);
-/* At most size bytes, more than min_size of them; the rest is zeros. */
+/* At most size bytes, at least min_size of them (and one); the rest is zeros. */
 unsigned long hc_in_may(struct native_task *t, struct hc_mem *mem, unsigned long uaddr, size_t size,
 			size_t min_size);
 unsigned long hc_string(struct native_task *t, struct hc_mem *mem, unsigned long uaddr);

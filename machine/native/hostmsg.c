@@ -416,6 +416,7 @@ long hostcall_msg(struct native_task *t, unsigned long nr, const unsigned long *
 #define IPPROTO_TCP 6
 #define TCP_ZEROCOPY_RECEIVE 35
 #define SOCK_FILTER_SIZE 8
+#define OPTION_MAX 65536
 
 struct sock_fprog {
 	u16 len, pad[3];
@@ -424,9 +425,11 @@ struct sock_fprog {
 
 static long do_setsockopt(struct native_task *t, struct hc_mem *mem, const unsigned long *args)
 {
-	int level = (int)args[1], name = (int)args[2], len = (int)args[4];
-	unsigned long val = len < 0 ? args[3] ? HC_BAD_PTR : 0 :
-				      hc_in(t, mem, args[3], (size_t)len);
+	/* Most options look at the first few bytes only, however many there are said to be. */
+	int level = (int)args[1], name = (int)args[2], len = min((int)args[4], OPTION_MAX);
+	unsigned long val = args[3] && len <= 0 ? HC_BAD_PTR :
+						  hc_in_may(t, mem, args[3], (size_t)len,
+							    min((size_t)len, sizeof(s32)));
 
 	if (level == SOL_SOCKET && (name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF) &&
 	    len == sizeof(struct sock_fprog) && val && val != HC_BAD_PTR && !IS_ERR_VALUE(val)) {

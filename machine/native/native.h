@@ -260,7 +260,11 @@ long pathcall_syscall(struct native_task *t, unsigned long nr, const unsigned lo
  * file.c. The cached inode behind fd with a reference, or NULL; st is filled in (-> return of fstat in *err).
  */
 struct inode *native_cached_inode(int fd, struct host_stat *st, long *err);
-/* After the machine itself changed the host file: take over its new size and change time. */
+/* mapping->lock held. After the machine itself changed the host file: its new size and change time. */
 void native_inode_changed(struct inode *inode, int fd);
+/* exec is through with reading what machine_open_exec() opened. */
+void native_exec_close(void);
+/* pathcall.c: if path leads to /proc/<pid>/exe of a guest, the program's own; 0, or negative errno. */
+long native_exe_path(struct native_task *t, const char *path, char *buf, size_t size);
 
 #endif

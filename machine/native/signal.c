@@ -525,9 +525,12 @@ static bool kill_guest(pid_t pid, int sig)
 		struct native_task *nt = (struct native_task *)task;
 
 		found = true;
-		if (sig == SIGKILL)
+		if (sig == SIGKILL) {
 			signal_group_exit(nt, SIGKILL);
-		else
+			/* Stopped on the host, it could not act on it. */
+			if (__atomic_load_n(&nt->hmm->stopping, __ATOMIC_SEQ_CST))
+				host_syscall(__NR_kill, nt->hmm->tgid, SIGCONT);
+		} else
 			group_set_work(nt->hmm, WORK_STOP, SIGSTOP);
 	}
 	spin_unlock(&tasklist_lock);

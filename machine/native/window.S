@@ -90,8 +90,9 @@ native_clone:
 	ud2
 
 /*
- * void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask)
- * The last steps of a host thread: its stack is given away by *dead = 1 and used no more.
+ * void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask, u32 *nr_tasks)
+ * The last steps of a host thread: its stack is given away by *dead = 1 and used no more; with
+ * --*nr_tasks the command may count the frames.
  * sig != 0: kill the process with sig (its action is SIG_DFL, *mask blocks all but it); then
  * nr(arg).
  */
@@ -102,6 +103,7 @@ native_gone:
 	mov	%rcx, %r14
 	mov	%r8, %r15
 	movl	$1, (%rdi)
+	lock decl (%r9)
 	test	%r14, %r14
 	jz	1f
 	mov	$39, %eax		/* getpid */
@@ -127,17 +129,15 @@ native_gone:
  */
 	.globl native_park
 native_park:
-	mov	%rdi, %r12
-1:	mov	(%r12), %edx
+	mov	(%rdi), %edx		/* a system call keeps %rdi */
 	cmp	$0x71756972, %edx	/* PARK_WAKE */
-	je	2f
+	je	1f
 	mov	$202, %eax		/* futex(word, FUTEX_WAIT, value, NULL) */
-	mov	%r12, %rdi
 	xor	%esi, %esi
 	xor	%r10d, %r10d
 	syscall
-	jmp	1b
-2:	ret
+	jmp	native_park
+1:	ret
 
 /* long native_on_stack(long (*fn)(void *), void *arg, void *stack_top) */
 	.globl native_on_stack
