@@ -133,6 +133,11 @@ static void copy_frame(struct native_task *child, const struct native_task *pare
 
 /* ---- The child --------------------------------------------------------------------------- */
 
+/*
+ * Done by parent or child, whoever comes first, before either goes on: the task can be found, and
+ * its id stands where CLONE_PARENT_SETTID wants it (a thread that ends at once clears that word
+ * again for pthread_join(), and must not be overtaken).
+ */
 static void register_once(struct native_task *nt, pid_t pid, pid_t tgid)
 {
 	u32 none = 0;
@@ -140,11 +145,13 @@ static void register_once(struct native_task *nt, pid_t pid, pid_t tgid)
 	if (__atomic_compare_exchange_n(&nt->registered, &none, 1, false, __ATOMIC_SEQ_CST,
 					__ATOMIC_SEQ_CST)) {
 		task_register(&nt->task, pid, tgid);
+		if (nt->parent_settid)
+			copy_to_mm(nt->task.mm, nt->parent_settid, &pid, sizeof(pid));
 		__atomic_store_n(&nt->registered, 2, __ATOMIC_SEQ_CST);
+		machine_wake(&nt->registered, 1);
 	}
-	/* The other side is at it: a few instructions. */
-	for (unsigned int spins = 0; __atomic_load_n(&nt->registered, __ATOMIC_SEQ_CST) != 2;)
-		machine_relax(spins++);
+	while (__atomic_load_n(&nt->registered, __ATOMIC_SEQ_CST) != 2)
+		machine_wait(&nt->registered, 1, MACHINE_WAIT_FOREVER);
 }
 
 /* First C code of a new host thread, on its own kernel stack. */
@@ -232,6 +239,8 @@ static struct native_task *new_task(struct native_task *t, const struct clone_ar
 		nt->task.clear_child_tid = a->child_tid;
 	if (a->flags & CLONE_CHILD_SETTID)
 		nt->child_settid = a->child_tid;
+	if ((a->flags & CLONE_PARENT_SETTID) && (a->flags & CLONE_VM))
+		nt->parent_settid = a->parent_tid;
 	if (!thread) {
 		struct signal_struct *from = t->task.signal, *to = nt->task.signal;
 
@@ -409,7 +418,7 @@ static long do_clone(struct native_task *t, const struct clone_args *a)
 		return pid;
 	}
 	register_once(nt, (pid_t)pid, (a->flags & CLONE_THREAD) ? t->task.tgid : (pid_t)pid);
-	if (a->flags & CLONE_PARENT_SETTID) {
+	if ((a->flags & CLONE_PARENT_SETTID) && !(a->flags & CLONE_VM)) {
 		s32 tid = (s32)pid;
 
 		copy_to_mm(t->task.mm, a->parent_tid, &tid, sizeof(tid));

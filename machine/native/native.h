@@ -107,6 +107,7 @@ struct native_task {
 	u32 registered;		 /* 0, 1 under way, 2 done */
 	bool clear_sighand;	 /* CLONE_CLEAR_SIGHAND: tell the host */
 	unsigned long child_settid;    /* user address, written by the child itself */
+	unsigned long parent_settid;   /* user address in the shared mm, or 0 */
 	struct hmm *fork_parent_hmm;   /* with a reference, until the child has started */
 	u64 fork_flush_req;	       /* flushes of the parent known before the host copied it */
 	u64 enter_tsc;
