@@ -303,8 +303,10 @@ static long clone_thread(struct native_task *t, struct native_task *nt,
 	nt->task.mm = t->task.mm;
 	mmget(nt->task.mm);
 	hmm_add_task(t->hmm, nt);
+	__atomic_fetch_add(&t->hmm->running, 1, __ATOMIC_SEQ_CST);
 	pid = host_clone(nt, a, thread_flags | CLONE_SYSVSEM, pidfd);
 	if (pid < 0) {
+		__atomic_fetch_sub(&t->hmm->running, 1, __ATOMIC_SEQ_CST);
 		hmm_del_task(nt);
 		mmput(nt->task.mm);
 		return pid;

@@ -199,6 +199,7 @@ void exec_continue(struct native_task *leader)
 	}
 	bprm = h->bprm;
 	wait_for_threads(leader, 1);
+	hmm_wait_alone(leader);
 	leader->handover = NULL;
 	kfree(h);
 	__atomic_store_n(&leader->work, leader->task.signal->group_exit ? WORK_KILL : 0,
@@ -315,6 +316,7 @@ static long do_execve(struct native_task *t, char *path, unsigned long argv, uns
 	}
 	if (t != t->hmm->leader)
 		exec_on_leader(t, bprm);
+	hmm_wait_alone(t);
 	begin_new_exec(t, bprm);
 	t->task.clear_child_tid = 0;
 	t->task.robust_list = 0;

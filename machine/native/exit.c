@@ -16,7 +16,7 @@
 
 void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask, u32 *nr_tasks)
 	__attribute__((noreturn));
-void native_park(u32 *word);
+void native_park(u32 *word, u32 *running);
 extern const char native_restorer[];
 
 /* only[sig]: everything blocked but sig. */
@@ -55,12 +55,25 @@ static void die_as(struct native_task *t, int wait_status)
 		    &kernel_shared.nr_tasks);
 }
 
+/*
+ * Threads that have left the group still run the last of the kernel's code. The host must not end
+ * them in the middle of it, nor may they be seen after an exec.
+ */
+void hmm_wait_alone(struct native_task *t)
+{
+	u32 n;
+
+	while ((n = __atomic_load_n(&t->hmm->running, __ATOMIC_SEQ_CST)) > 1)
+		machine_wait(&t->hmm->running, n, 100000);
+}
+
 static void process_exit(struct native_task *t, int wait_status)
 {
 	struct hmm *hmm = t->hmm;
 	struct native_task *leader = hmm->leader;
 	struct mm_struct *mm = t->task.mm;
 
+	hmm_wait_alone(t);
 	record_image(hmm, mm);
 	record_end(t, wait_status);
 	trace(TRACE_EXIT, 0, (u64)wait_status, trace_clock());
@@ -93,7 +106,8 @@ static void leader_park(struct native_task *t)
 {
 	mmput(task_set_mm(&t->task, NULL));
 	cpu_put(t);
-	native_park(&t->park);
+	native_park(&t->park, &t->hmm->running);
+	__atomic_fetch_add(&t->hmm->running, 1, __ATOMIC_SEQ_CST);
 	cpu_get(t);
 	t->park = 0;
 	exec_continue(t);
@@ -121,7 +135,7 @@ void do_exit(struct native_task *t, int wait_status)
 		mmput(task_set_mm(&t->task, NULL));
 		exec_thread_left(hmm);
 		thread_gone(t);
-		native_gone(&t->dead, __NR_exit, 0, 0, NULL,
+		native_gone(&t->dead, __NR_exit, 0, 0, (const u64 *)&hmm->running,
 		    &kernel_shared.nr_tasks);
 	}
 	wait_status = signal->group_exit ? signal->group_exit_code : hmm->leader_status;

@@ -131,6 +131,7 @@ struct hmm {
 	struct list_head tasks;	      /* native_task.hmm_node */
 	u32 stopping;		      /* futex: nobody may enter KERNEL but the stopper */
 	struct process_record *record; /* NULL: too many processes */
+	u32 running;		      /* host threads not yet gone, a parked leader left out */
 	u32 exec_seq;		      /* futex: bumped when a thread exits */
 	struct native_task *exec_thread; /* runs an exec; others are to go */
 	int leader_status;	      /* wait status the leader's own exit() asked for */
@@ -228,6 +229,7 @@ void complete_vfork(struct native_task *t);
 long exec_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
 void exec_continue(struct native_task *leader); /* WORK_EXEC */
 long first_exec(struct native_task *t, const char *path, char **argv, char **envp);
+void hmm_wait_alone(struct native_task *t); /* until the other threads' stacks are unused */
 void exec_thread_left(struct hmm *hmm);
 
 /* record.c: what the report will say of a process */

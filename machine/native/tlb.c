@@ -30,6 +30,7 @@ struct hmm *hmm_alloc(void)
 	INIT_LIST_HEAD(&hmm->mm_node);
 	INIT_LIST_HEAD(&hmm->tasks);
 	atomic_set(&hmm->count, 1);
+	hmm->running = 1;
 	return hmm;
 }
 

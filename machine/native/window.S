@@ -93,6 +93,7 @@ native_clone:
  * void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask, u32 *nr_tasks)
  * The last steps of a host thread: its stack is given away by *dead = 1 and used no more; with
  * --*nr_tasks the command may count the frames.
+ * sig == 0: also --*(u32 *)mask, the threads of the process that still run, if mask is not NULL.
  * sig != 0: kill the process with sig (its action is SIG_DFL, *mask blocks all but it); then
  * nr(arg).
  */
@@ -105,7 +106,12 @@ native_gone:
 	movl	$1, (%rdi)
 	lock decl (%r9)
 	test	%r14, %r14
+	jnz	3f
+	test	%r15, %r15
 	jz	1f
+	lock decl (%r15)
+	jmp	1f
+3:
 	mov	$39, %eax		/* getpid */
 	syscall
 	mov	%rax, %rdi
@@ -124,19 +130,20 @@ native_gone:
 	jmp	1b
 
 /*
- * void native_park(u32 *word): sleep until *word is PARK_WAKE, without touching the stack, so
+ * void native_park(u32 *word, u32 *running): --*running, then sleep until *word is PARK_WAKE, without touching the stack, so
  * that the process may be ended, and the stack be given away, at any moment.
  */
 	.globl native_park
 native_park:
-	mov	(%rdi), %edx		/* a system call keeps %rdi */
+	lock decl (%rsi)
+2:	mov	(%rdi), %edx		/* a system call keeps %rdi */
 	cmp	$0x71756972, %edx	/* PARK_WAKE */
 	je	1f
 	mov	$202, %eax		/* futex(word, FUTEX_WAIT, value, NULL) */
 	xor	%esi, %esi
 	xor	%r10d, %r10d
 	syscall
-	jmp	native_park
+	jmp	2b
 1:	ret
 
 /* long native_on_stack(long (*fn)(void *), void *arg, void *stack_top) */
