@@ -65,12 +65,11 @@ SYSCALL(mmap)
 {
 	unsigned long flags = args[3], populate = 0, ret;
 	struct file *file = NULL;
-	bool anon = false;
 
 	if (!PAGE_ALIGNED(args[5]))
 		return -EINVAL;
 	if (!(flags & MAP_ANONYMOUS)) {
-		file = machine_fget((int)args[4], &anon);
+		file = machine_fget((int)args[4]);
 		if (IS_ERR(file))
 			return PTR_ERR(file);
 	}
@@ -79,8 +78,6 @@ SYSCALL(mmap)
 			fput(file);
 		return refuse_hugetlb(flags);
 	}
-	if (!file)
-		flags |= MAP_ANONYMOUS;
 	ret = do_mmap(task->mm, file, args[0], args[1], args[2], flags, args[5] >> PAGE_SHIFT,
 		      &populate);
 	if (file)

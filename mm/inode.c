@@ -147,7 +147,7 @@ static void inode_put(struct inode *inode, bool used)
 
 	spin_lock(&inode_lock);
 	last = atomic_dec_and_test(&inode->i_count);
-	dead = last && (inode->i_kind == INODE_SHMEM || !inode->i_blkdev);
+	dead = last && (inode->i_kind != INODE_FILE || !inode->i_blkdev);
 	if (dead) {
 		list_del_init(&inode->i_hash);
 		list_del_init(&inode->i_lru);
@@ -291,7 +291,8 @@ void fput(struct file *file)
 {
 	if (!atomic_dec_and_test(&file->f_count))
 		return;
-	iput(file->f_inode);
+	if (file->f_inode)
+		iput(file->f_inode);
 	kfree(file->f_path);
 	kmem_cache_free(filp_cachep, file);
 }

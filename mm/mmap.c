@@ -230,6 +230,8 @@ static int check_file_mapping(struct mmap_request *req)
 	}
 	if (!(file->f_mode & FMODE_READ))
 		return -EACCES;
+	if (!file->f_inode)
+		return -ENODEV;
 	if (req->vm_flags & VM_GROWSDOWN)
 		return -EINVAL;
 	/* Needs storage that is memory. */
@@ -271,7 +273,7 @@ static struct file *shmem_zero_setup(unsigned long len)
 
 static const struct vm_operations_struct *file_vm_ops(const struct file *file)
 {
-	if (!file)
+	if (!file || file->f_inode->i_kind == INODE_ZERO)
 		return NULL;
 	return file->f_inode->i_kind == INODE_SHMEM ? &shmem_vm_ops : &generic_file_vm_ops;
 }
@@ -308,7 +310,7 @@ static struct vm_area_struct *new_vma_for(const struct mmap_request *req, struct
 /* What is mapped: a file, a new shared object, or NULL. With a reference. */
 static struct file *backing_of(const struct mmap_request *req)
 {
-	if (req->file)
+	if (req->file && !(req->file->f_inode->i_kind == INODE_ZERO && req->vm_flags & VM_SHARED))
 		return get_file(req->file);
 	return req->vm_flags & VM_SHARED ? shmem_zero_setup(req->len) : NULL;
 }

@@ -36,6 +36,7 @@ struct address_space {
 enum inode_kind {
 	INODE_FILE,  /* regular file of the host */
 	INODE_SHMEM, /* MAP_SHARED|MAP_ANONYMOUS */
+	INODE_ZERO,  /* /dev/zero: its shared mappings are such objects, private ones anonymous */
 };
 
 struct inode {
@@ -58,7 +59,7 @@ struct inode {
 struct file {
 	atomic_t f_count;
 	unsigned int f_mode; /* FMODE_* */
-	struct inode *f_inode;
+	struct inode *f_inode; /* NULL: of a kind that cannot be mapped */
 	u64 f_id; /* equal for mappings made through one open file description, where known */
 	char *f_path;
 };
@@ -93,7 +94,7 @@ struct inode *inode_alloc(enum inode_kind kind);
 void inode_init(void); /* boot, called by mm_init() */
 
 /*
- * Takes over the caller's reference to inode, on success only. path is copied. ERR_PTR(-ENOMEM).
+ * Takes over the caller's reference to inode (or NULL), on success only. path is copied. ERR_PTR(-ENOMEM).
  */
 struct file *file_alloc(struct inode *inode, unsigned int mode, const char *path);
 static inline struct file *get_file(struct file *f)

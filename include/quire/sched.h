@@ -103,9 +103,9 @@ struct task_struct *machine_current(void);
  * delivered with the guest's mask.
  */
 int machine_wait_interruptible(u32 *word, u32 val, u64 timeout_ns);
-/* The file behind a guest's descriptor, for mapping. ERR_PTR(-EBADF, -ENODEV, -EACCES, -ENOMEM).
- * *anon is set and NULL returned for a file that maps as anonymous memory (/dev/zero). */
-struct file *machine_fget(int fd, bool *anon);
+/* The file behind a guest's descriptor, for mapping; without an inode if it cannot be mapped, which
+ * do_mmap() says when its turn has come. ERR_PTR(-EBADF, -ENOMEM). */
+struct file *machine_fget(int fd);
 /* Opens a file of the host by path for the kernel (exec). follow: its permission to execute is
  * checked. ERR_PTR(-ENOENT, -EACCES ...). */
 struct file *machine_open_exec(const char *path);

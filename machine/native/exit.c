@@ -101,7 +101,18 @@ static void thread_gone(struct native_task *t)
 	cpu_put(t);
 }
 
-/* The leader's thread has exited; its host thread waits for exec, or to be ended. */
+/* The leader's thread has exited: another one's exec goes on here. */
+static void leader_resume(struct native_task *t) __attribute__((noreturn));
+
+static void leader_resume(struct native_task *t)
+{
+	t->park = 0;
+	exec_continue(t);
+	exit_to_user(t);
+	return_to_user(t->uc);
+}
+
+/* Its host thread waits for exec, or to be ended. */
 static void leader_park(struct native_task *t)
 {
 	mmput(task_set_mm(&t->task, NULL));
@@ -109,26 +120,26 @@ static void leader_park(struct native_task *t)
 	native_park(&t->park, &t->hmm->running);
 	__atomic_fetch_add(&t->hmm->running, 1, __ATOMIC_SEQ_CST);
 	cpu_get(t);
-	t->park = 0;
-	exec_continue(t);
-	exit_to_user(t);
-	return_to_user(t->uc);
+	leader_resume(t);
 }
 
 void do_exit(struct native_task *t, int wait_status)
 {
 	struct signal_struct *signal = t->task.signal;
 	struct hmm *hmm = t->hmm;
-	bool last;
+	bool last, handed;
 
 	futex_exit_task(&t->task);
 	complete_vfork(t);
 	if (hmm->leader == t)
 		hmm->leader_status = wait_status;
 	spin_lock(&hmm->lock);
-	last = atomic_dec_and_test(&signal->live);
-	t->parked = !last && hmm->leader == t;
+	handed = t->handover; /* an exec came while this thread was leaving */
+	last = !handed && atomic_dec_and_test(&signal->live);
+	t->parked = !handed && !last && hmm->leader == t;
 	spin_unlock(&hmm->lock);
+	if (handed)
+		leader_resume(t);
 	if (t->parked)
 		leader_park(t);
 	if (!last) {

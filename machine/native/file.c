@@ -106,31 +106,40 @@ static struct file *file_of_inode(struct inode *inode, int fd, unsigned int mode
 	return file;
 }
 
-struct file *machine_fget(int fd, bool *anon)
+static struct file *zero_file(int fd, const struct host_stat *st, unsigned int mode)
+{
+	struct inode *inode = inode_alloc(INODE_ZERO);
+
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+	inode->i_dev = st->st_dev;
+	inode->i_ino = st->st_ino;
+	return file_of_inode(inode, fd, mode);
+}
+
+struct file *machine_fget(int fd)
 {
 	struct host_stat st;
 	struct inode *inode;
 	struct file *file;
-	unsigned int acc;
+	unsigned int acc, mode;
 	long fl;
 
-	*anon = false;
 	fl = native_fd_reserved((unsigned long)fd) ? -EBADF : host_syscall(__NR_fcntl, fd, F_GETFL);
 	if (fl < 0 || (fl & HOST_O_PATH) || host_syscall(__NR_fstat, fd, &st))
 		return ERR_PTR(-EBADF);
 	acc = fl & HOST_O_ACCMODE;
 	if (acc == HOST_O_WRONLY)
-		return ERR_PTR(-EACCES);
-	if (HOST_S_ISCHR(st.st_mode) && st.st_rdev == DEV_ZERO) {
-		*anon = true;
-		return NULL;
-	}
+		return file_alloc(NULL, FMODE_WRITE, "");
+	mode = acc == HOST_O_RDWR ? FMODE_READ | FMODE_WRITE : FMODE_READ;
+	if (HOST_S_ISCHR(st.st_mode) && st.st_rdev == DEV_ZERO)
+		return zero_file(fd, &st, mode);
 	if (!HOST_S_ISREG(st.st_mode))
-		return ERR_PTR(-ENODEV);
+		return file_alloc(NULL, mode, "");
 	inode = inode_of_fd(fd, &st, acc == HOST_O_RDWR);
 	if (IS_ERR(inode))
 		return (struct file *)inode;
-	file = file_of_inode(inode, fd, acc == HOST_O_RDWR ? FMODE_READ | FMODE_WRITE : FMODE_READ);
+	file = file_of_inode(inode, fd, mode);
 	if (!IS_ERR(file))
 		file->f_id = (u64)fd + 1; /* the same number is the same open file, almost always */
 	return file;

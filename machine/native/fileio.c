@@ -149,10 +149,10 @@ static long write_piece(struct hostio *io, const struct host_iovec *iov, unsigne
 	__atomic_store_n(&io->t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
 	ret = hostio_issue(io, iov, nr);
 	cpu_get(io->t);
-	if (ret > 0) {
-		native_inode_changed(inode, io->fd);
+	/* A write that fails for its source may have moved the end of the file all the same. */
+	native_inode_changed(inode, io->fd);
+	if (ret > 0)
 		copy_to_cache(mapping, written_at(io, inode, ret), iov, (size_t)ret);
-	}
 	mutex_unlock(&mapping->lock);
 	return ret;
 }

@@ -232,7 +232,7 @@ def default_dirs():
 def parse():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('quire', nargs='?', default=os.environ.get('QUIRE'),
-                   help='the command under test (default: $QUIRE, build/quire)')
+                   help='the command under test (default: $QUIRE, or build/quire)')
     p.add_argument('--steps', type=lambda s: int(float(s)), default=100000,
                    help='in all (1e7 for a campaign)')
     p.add_argument('--per-seed', type=int, default=2500)
