@@ -238,6 +238,16 @@ static void guest_signal_entry(struct native_task *t, int sig, const struct host
 	}
 }
 
+/* Flush and go on, without a CPU: whoever asked may hold the only one. */
+static void answer_kick(struct native_task *t)
+{
+	do {
+		if (hmm_flush_pending(t->hmm))
+			hmm_do_flush(t->hmm);
+		__atomic_store_n(&t->state, TASK_USER, __ATOMIC_SEQ_CST);
+	} while (hmm_flush_pending(t->hmm));
+}
+
 /* The host's handler for every signal. */
 static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *uc)
 {
@@ -248,11 +258,12 @@ static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *u
 		kernel_mode_signal(t, sig, si, uc);
 		return;
 	}
-	/* Somebody waits for it, perhaps with the only CPU. */
-	if (hmm_flush_pending(t->hmm))
-		hmm_do_flush(t->hmm);
-	if (kick && !__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) && !signal_is_guest_sigsys(si))
+	/* From here on nobody waits for this task to flush, however long it waits for a CPU. */
+	__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
+	if (kick && !__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) && !signal_is_guest_sigsys(si)) {
+		answer_kick(t);
 		return;
+	}
 	t->uc = uc;
 	cpu_get_unless_stopping(t);
 	if (sig == SIGSYS && (si->si_code == SYS_USER_DISPATCH || si->si_code == SYS_SECCOMP))
