@@ -433,30 +433,54 @@ SYSCALL(sysinfo)
 	return put_user_bytes(task, args[0], &info, sizeof(info));
 }
 
-/* Whether pid, 0 for the caller, is a thread of this machine. */
-static bool task_exists(pid_t pid)
+static u64 all_cpus(void)
 {
-	bool found;
+	return ~0ULL >> (64 - machine_nr_cpus());
+}
 
-	if (!pid)
-		return true;
+/* The thread pid's, 0 for the caller's: *set, if given, becomes its mask. 0: there is no such thread. */
+static u64 thread_cpus(struct task_struct *task, pid_t pid, const u64 *set)
+{
+	u64 cpus = 0;
+
 	spin_lock(&tasklist_lock);
-	found = find_task_by_pid(pid);
+	if (pid)
+		task = find_task_by_pid(pid);
+	if (task && set)
+		task->cpus_allowed = *set;
+	if (task)
+		cpus = task->cpus_allowed ? task->cpus_allowed : all_cpus();
 	spin_unlock(&tasklist_lock);
-	return found;
+	return cpus;
 }
 
 SYSCALL(sched_getaffinity)
 {
-	unsigned int cpus = machine_nr_cpus();
-	u64 mask = cpus >= 64 ? ~0ULL : (1ULL << cpus) - 1;
 	unsigned long len = (u32)args[1];
+	u64 mask;
 
-	if (len * 8 < cpus || len % sizeof(mask))
+	if (len * 8 < machine_nr_cpus() || len % sizeof(mask))
 		return -EINVAL;
-	if (!task_exists((pid_t)args[0]))
+	mask = thread_cpus(task, (pid_t)args[0], NULL);
+	if (!mask)
 		return -ESRCH;
 	return put_user_bytes(task, args[2], &mask, sizeof(mask)) ?: (long)sizeof(mask);
+}
+
+/* Kept for who asks: what a program sees as processors are not what it runs on. */
+SYSCALL(sched_setaffinity)
+{
+	size_t len = min((size_t)(u32)args[1], sizeof(u64));
+	u64 mask = 0;
+
+	if (get_user_bytes(task, &mask, args[2], len))
+		return -EFAULT;
+	if (!thread_cpus(task, (pid_t)args[0], NULL))
+		return -ESRCH;
+	mask &= all_cpus();
+	if (!mask)
+		return -EINVAL;
+	return thread_cpus(task, (pid_t)args[0], &mask) ? 0 : -ESRCH;
 }
 
 SYSCALL(getcpu)
@@ -700,6 +724,7 @@ static const syscall_fn syscall_table[NR_SYSCALLS] = {
 
 	[__NR_sysinfo] = sys_sysinfo,
 	[__NR_sched_getaffinity] = sys_sched_getaffinity,
+	[__NR_sched_setaffinity] = sys_sched_setaffinity,
 	[__NR_getcpu] = sys_getcpu,
 	[__NR_get_mempolicy] = sys_get_mempolicy,
 	[__NR_set_mempolicy] = sys_set_mempolicy,

@@ -68,6 +68,7 @@ struct task_struct {
 	unsigned long sas_sp;	       /* alternate signal stack, guest's */
 	size_t sas_size;
 	int sas_flags;
+	u64 cpus_allowed;	       /* sched_setaffinity(); 0: all. Under tasklist_lock */
 	atomic_t usage;
 };
 

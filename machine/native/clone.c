@@ -228,6 +228,7 @@ static struct native_task *new_task(struct native_task *t, const struct clone_ar
 		nt->uc->uc_mcontext.sp = a->stack + a->stack_size;
 	memcpy(nt->task.comm, t->task.comm, sizeof(nt->task.comm));
 	nt->task.blocked = t->task.blocked;
+	nt->task.cpus_allowed = t->task.cpus_allowed;
 	if (!(a->flags & CLONE_VM) || (a->flags & CLONE_VFORK)) {
 		nt->task.sas_sp = t->task.sas_sp;
 		nt->task.sas_size = t->task.sas_size;

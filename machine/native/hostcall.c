@@ -426,7 +426,6 @@ static const hostcall_fn hostcall_special[NR_HOSTCALL_SPECIALS] = {
 	[HCS_KEYCTL] = hostcall_keyctl,
 	[HCS_NAME_TO_HANDLE] = hostcall_name_to_handle,
 	[HCS_SCHED_SETATTR] = hostcall_sched_setattr,
-	[HCS_SCHED_SETAFFINITY] = hostcall_sched_setaffinity,
 	[HCS_LDT] = hostcall_ldt,
 	[HCS_PIDFD_SIGNAL] = hostcall_pidfd_signal,
 	[HCS_EINTR] = hostcall_eintr,

@@ -43,7 +43,6 @@ enum hostcall_special {
 	HCS_KEYCTL,
 	HCS_NAME_TO_HANDLE,
 	HCS_SCHED_SETATTR,
-	HCS_SCHED_SETAFFINITY,
 	HCS_LDT,
 	HCS_PIDFD_SIGNAL,
 	HCS_EINTR,	/* restart_syscall: never the guest's to call */

@@ -143,8 +143,6 @@ long hostcall_mq_notify(struct native_task *t, unsigned long nr, const unsigned 
 long hostcall_keyctl(struct native_task *t, unsigned long nr, const unsigned long *args);
 long hostcall_name_to_handle(struct native_task *t, unsigned long nr, const unsigned long *args);
 long hostcall_sched_setattr(struct native_task *t, unsigned long nr, const unsigned long *args);
-long hostcall_sched_setaffinity(struct native_task *t, unsigned long nr,
-				const unsigned long *args);
 long hostcall_ldt(struct native_task *t, unsigned long nr, const unsigned long *args);
 long hostcall_pidfd_signal(struct native_task *t, unsigned long nr, const unsigned long *args);
 

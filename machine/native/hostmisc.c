@@ -381,26 +381,6 @@ long hostcall_sched_setattr(struct native_task *t, unsigned long nr, const unsig
 	return ret;
 }
 
-/*
- * The processors a program sees are the machine's, the ones it runs on are the host's: a mask
- * that names one of the machine's is accepted and has no effect.
- */
-long hostcall_sched_setaffinity(struct native_task *t, unsigned long nr,
-				const unsigned long *args)
-{
-	u64 mask = 0;
-	size_t size = min((size_t)(u32)args[1], sizeof(mask));
-	long ret;
-
-	(void)nr;
-	if (copy_from_mm(t->task.mm, &mask, args[2], size))
-		return -EFAULT;
-	ret = host_syscall(__NR_sched_getscheduler, args[0]);
-	if (ret < 0)
-		return ret;
-	return mask & (~0ull >> (64 - machine_nr_cpus())) ? 0 : -EINVAL;
-}
-
 /* ---- Descriptor tables of the processor -------------------------------------------------- */
 
 long hostcall_ldt(struct native_task *t, unsigned long nr, const unsigned long *args)

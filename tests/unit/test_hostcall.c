@@ -133,11 +133,6 @@ void kfree(const void *p)
 	free((void *)(uintptr_t)p);
 }
 
-unsigned int machine_nr_cpus(void)
-{
-	return 1;
-}
-
 u64 machine_clock_ns(void)
 {
 	return 0;
