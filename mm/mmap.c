@@ -196,11 +196,13 @@ static vm_flags_t calc_vm_flags(const struct mmap_request *req)
 	return f | req->mm->def_flags | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
 }
 
-/* Bytes of a file end at the largest loff_t. */
-static bool file_mmap_ok(pgoff_t pgoff, unsigned long len)
+/* Bytes of a regular file end at the largest loff_t. */
+static bool file_mmap_ok(const struct file *file, pgoff_t pgoff, unsigned long len)
 {
 	const unsigned long max_bytes = LONG_MAX;
 
+	if (!file->f_inode || file->f_inode->i_kind == INODE_ZERO)
+		return true;
 	return len <= max_bytes && pgoff <= (max_bytes - len) >> PAGE_SHIFT;
 }
 
@@ -209,7 +211,7 @@ static int check_file_mapping(struct mmap_request *req)
 {
 	const struct file *file = req->file;
 
-	if (!file_mmap_ok(req->pgoff, req->len))
+	if (!file_mmap_ok(file, req->pgoff, req->len))
 		return -EOVERFLOW;
 	switch (req->flags & MAP_TYPE) {
 	case MAP_SHARED_VALIDATE:
@@ -222,6 +224,11 @@ static int check_file_mapping(struct mmap_request *req)
 		req->vm_flags |= VM_SHARED | VM_MAYSHARE;
 		if (!(file->f_mode & FMODE_WRITE))
 			req->vm_flags &= ~(VM_MAYWRITE | VM_SHARED);
+		if (file->f_mode & FMODE_SEALED) {
+			if (req->prot & PROT_WRITE)
+				return -EPERM;
+			req->vm_flags &= ~VM_MAYWRITE;
+		}
 		break;
 	case MAP_PRIVATE:
 		break;
@@ -230,6 +237,11 @@ static int check_file_mapping(struct mmap_request *req)
 	}
 	if (!(file->f_mode & FMODE_READ))
 		return -EACCES;
+	if (file->f_mode & FMODE_NOEXEC) {
+		if (req->prot & PROT_EXEC)
+			return -EPERM;
+		req->vm_flags &= ~VM_MAYEXEC;
+	}
 	if (!file->f_inode)
 		return -ENODEV;
 	if (req->vm_flags & VM_GROWSDOWN)

@@ -22,11 +22,13 @@
 /* What x86 may read includes what may be written or executed. */
 static bool access_permitted(const struct vm_area_struct *vma, unsigned int error_code)
 {
-	if (error_code & X86_PF_WRITE)
-		return vma->vm_flags & VM_WRITE;
-	if (error_code & X86_PF_INSTR)
-		return vma->vm_flags & VM_EXEC;
-	return vma->vm_flags & VM_ACCESS_FLAGS;
+	return vma->vm_flags & (error_code & X86_PF_WRITE ? VM_WRITE : VM_ACCESS_FLAGS);
+}
+
+/* Only a present page says that it must not be executed: the fault before that brings it in. */
+static bool fetch_forbidden(const struct vm_area_struct *vma, unsigned int error_code)
+{
+	return error_code & X86_PF_INSTR && !(vma->vm_flags & VM_EXEC);
 }
 
 static struct fault_result fault_signal(int signo, int si_code)
@@ -75,8 +77,11 @@ struct fault_result do_page_fault(struct mm_struct *mm, unsigned long address,
 			vm_fault_t ret = handle_mm_fault(vma, address, fault_flags(error_code));
 
 			result = mm_fault_result(ret);
-			if (!(ret & VM_FAULT_ERROR))
+			if (!(ret & VM_FAULT_ERROR)) {
 				kind = vm_fault_kind(ret);
+				if (fetch_forbidden(vma, error_code))
+					result = fault_signal(SIGSEGV, SEGV_ACCERR);
+			}
 		} else {
 			result.si_code = SEGV_ACCERR;
 		}

@@ -54,6 +54,8 @@ struct inode {
 
 #define FMODE_READ 1u
 #define FMODE_WRITE 2u
+#define FMODE_NOEXEC 4u /* lies where no program may come from: a mount with noexec, a pipe */
+#define FMODE_SEALED 8u /* a memfd sealed against writing */
 
 /* An open file that something is mapped from. path: as /proc/<pid>/maps shows it. */
 struct file {

@@ -10,6 +10,8 @@
  * (native_inode_changed()); a difference found when the file is opened or mapped anew is somebody
  * else's doing, and what is cached and clean is forgotten.
  */
+#include <quire/err.h>
+#include <quire/mman.h>
 #include <quire/pagemap.h>
 #include <quire/slab.h>
 #include <quire/sprintf.h>
@@ -106,15 +108,39 @@ static struct file *file_of_inode(struct inode *inode, int fd, unsigned int mode
 	return file;
 }
 
-static struct file *zero_file(int fd, const struct host_stat *st, unsigned int mode)
+static bool on_noexec_mount(int fd)
 {
-	struct inode *inode = inode_alloc(INODE_ZERO);
+	struct host_statfs st;
 
-	if (!inode)
-		return ERR_PTR(-ENOMEM);
-	inode->i_dev = st->st_dev;
-	inode->i_ino = st->st_ino;
-	return file_of_inode(inode, fd, mode);
+	return !host_syscall(__NR_fstatfs, fd, &st) && st.f_flags & HOST_ST_NOEXEC;
+}
+
+/* What kind of file it is, beyond those that can be mapped, the host knows best. */
+static bool refuses_exec(int fd)
+{
+	long ret = host_syscall(__NR_mmap, 0, PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+
+	if (!IS_ERR_VALUE(ret))
+		host_syscall(__NR_munmap, ret, PAGE_SIZE);
+	return ret == -EPERM;
+}
+
+/* Seals exist on files without a name only (memfd_create). */
+static bool is_write_sealed(int fd)
+{
+	long seals = host_syscall(__NR_fcntl, fd, HOST_F_GET_SEALS);
+
+	return seals > 0 && (seals & (HOST_F_SEAL_WRITE | HOST_F_SEAL_FUTURE_WRITE));
+}
+
+static struct inode *zero_inode(const struct host_stat *st)
+{
+	bool created;
+	struct inode *inode = inode_get(st->st_dev, st->st_ino, &created);
+
+	if (!IS_ERR(inode))
+		inode->i_kind = INODE_ZERO;
+	return inode;
 }
 
 struct file *machine_fget(int fd)
@@ -132,11 +158,16 @@ struct file *machine_fget(int fd)
 	if (acc == HOST_O_WRONLY)
 		return file_alloc(NULL, FMODE_WRITE, "");
 	mode = acc == HOST_O_RDWR ? FMODE_READ | FMODE_WRITE : FMODE_READ;
-	if (HOST_S_ISCHR(st.st_mode) && st.st_rdev == DEV_ZERO)
-		return zero_file(fd, &st, mode);
-	if (!HOST_S_ISREG(st.st_mode))
-		return file_alloc(NULL, mode, "");
-	inode = inode_of_fd(fd, &st, acc == HOST_O_RDWR);
+	if (HOST_S_ISREG(st.st_mode))
+		inode = inode_of_fd(fd, &st, acc == HOST_O_RDWR);
+	else if (HOST_S_ISCHR(st.st_mode) && st.st_rdev == DEV_ZERO)
+		inode = zero_inode(&st);
+	else
+		return file_alloc(NULL, mode | (refuses_exec(fd) ? FMODE_NOEXEC : 0), "");
+	if (on_noexec_mount(fd))
+		mode |= FMODE_NOEXEC;
+	if (!st.st_nlink && is_write_sealed(fd))
+		mode |= FMODE_SEALED;
 	if (IS_ERR(inode))
 		return (struct file *)inode;
 	file = file_of_inode(inode, fd, mode);

@@ -42,6 +42,13 @@ struct host_stat {
 	s64 unused[3];
 };
 
+struct host_statfs {
+	long f_type, f_bsize;
+	u64 f_blocks, f_bfree, f_bavail, f_files, f_ffree, f_fsid;
+	long f_namelen, f_frsize, f_flags, f_spare[4];
+};
+#define HOST_ST_NOEXEC 8
+
 struct host_iovec {
 	unsigned long base;
 	size_t len;
@@ -61,6 +68,9 @@ struct host_iovec {
 #define HOST_O_DIRECTORY 0200000
 #define HOST_O_CLOEXEC 02000000
 #define HOST_O_PATH 010000000
+#define HOST_F_GET_SEALS 1034
+#define HOST_F_SEAL_WRITE 0x8
+#define HOST_F_SEAL_FUTURE_WRITE 0x10
 #define HOST_AT_FDCWD (-100)
 #define HOST_AT_EMPTY_PATH 0x1000
 

@@ -276,7 +276,9 @@ static void op_mprotect(struct ctx *c)
 
 		prot |= odd[below(r, 6)];
 	}
-	len = keep_in(addr, len);
+	/* Up to the first hole a long range would reach the program itself. */
+	if (addr + len > addr)
+		len = keep_in(addr, len < 1UL << 46 ? len : 1UL << 45);
 	say("%s %#lx", pa(addr), len);
 	say_prot(prot);
 	say(" = %s", res(sys_mprotect(addr, len, prot)));
