@@ -105,6 +105,32 @@ static struct keeper_slot *slot_get(void)
 	}
 }
 
+/*
+ * The change times that the latest writes gave to their files, by device: dev is 0 while ctime_ns is
+ * changed. A device may be overwritten by another.
+ */
+#define NR_WRITTEN 256
+static struct {
+	u64 dev, ctime_ns;
+} written[NR_WRITTEN];
+
+static void note_written(u64 dev, u64 ctime_ns)
+{
+	__atomic_store_n(&written[dev % NR_WRITTEN].dev, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&written[dev % NR_WRITTEN].ctime_ns, ctime_ns, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&written[dev % NR_WRITTEN].dev, dev, __ATOMIC_SEQ_CST);
+}
+
+u64 native_block_ctime(u64 dev)
+{
+	u64 ctime_ns;
+
+	if (__atomic_load_n(&written[dev % NR_WRITTEN].dev, __ATOMIC_SEQ_CST) != dev)
+		return 0;
+	ctime_ns = __atomic_load_n(&written[dev % NR_WRITTEN].ctime_ns, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&written[dev % NR_WRITTEN].dev, __ATOMIC_SEQ_CST) == dev ? ctime_ns : 0;
+}
+
 static int slot_run(struct keeper_slot *s)
 {
 	int ret;
@@ -121,6 +147,8 @@ static int slot_run(struct keeper_slot *s)
 		machine_wait(&s->state, state, MACHINE_WAIT_FOREVER);
 	}
 	ret = s->result;
+	if (s->op == KEEPER_WRITE && !ret)
+		note_written(s->dev, s->ctime_ns);
 	__atomic_store_n(&s->state, SLOT_FREE, __ATOMIC_SEQ_CST);
 	return ret;
 }

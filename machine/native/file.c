@@ -45,13 +45,22 @@ static int inode_give_storage(struct inode *inode, int fd, bool writable)
 	return 0;
 }
 
-/* mapping->lock held. */
-static void inode_revalidate(struct inode *inode, const struct host_stat *st)
+static bool is_unchanged(const struct inode *inode, const struct host_stat *st)
+{
+	return inode->i_size == st->st_size && inode->i_version == change_time(st);
+}
+
+/* mapping->lock held. st may be older than the lock. */
+static void inode_revalidate(struct inode *inode, int fd, struct host_stat *st)
 {
 	struct address_space *mapping = &inode->i_data;
 
-	if (inode->i_size == st->st_size && inode->i_version == change_time(st))
+	if (is_unchanged(inode, st) || host_syscall(__NR_fstat, fd, st) || is_unchanged(inode, st))
 		return;
+	if (inode->i_size == st->st_size && native_block_ctime(inode->i_blkdev) == change_time(st)) {
+		inode->i_version = change_time(st); /* our own write-back */
+		return;
+	}
 	if (xa_marked(&mapping->i_pages, PAGECACHE_TAG_DIRTY)) {
 		/* Ours may be the change: written back meanwhile. What is dirty stays. */
 		filemap_write_and_wait_range_locked(mapping, 0, ULONG_MAX);
@@ -63,7 +72,7 @@ static void inode_revalidate(struct inode *inode, const struct host_stat *st)
 }
 
 /* The inode of a regular file that fd has open, with a reference. */
-static struct inode *inode_of_fd(int fd, const struct host_stat *st, bool writable)
+static struct inode *inode_of_fd(int fd, struct host_stat *st, bool writable)
 {
 	bool created;
 	struct inode *inode = inode_get(st->st_dev, st->st_ino, &created);
@@ -77,7 +86,7 @@ static struct inode *inode_of_fd(int fd, const struct host_stat *st, bool writab
 		inode->i_version = change_time(st);
 		err = inode_give_storage(inode, fd, writable);
 	} else {
-		inode_revalidate(inode, st);
+		inode_revalidate(inode, fd, st);
 		if (writable && !inode->i_writable)
 			err = inode_give_storage(inode, fd, true);
 	}

@@ -239,6 +239,7 @@ void record_end(struct native_task *t, int wait_status);
 
 /* block.c: numbers for inode.i_blkdev; the keeper gets a descriptor to go with each. */
 u64 native_new_blkdev(void);
+u64 native_block_ctime(u64 dev); /* of the file after the latest write to it, ns; 0 not known */
 int native_keeper_add(u64 blkdev, int fd, bool writable);
 
 /* trap.c */
