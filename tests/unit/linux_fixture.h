@@ -202,9 +202,8 @@ struct file *machine_open_exec(const char *path)
 }
 
 /* No descriptors here but one: 3 is the first image. */
-struct file *machine_fget(int fd, bool *anon)
+struct file *machine_fget(int fd)
 {
-	*anon = false;
 	return fd == 3 ? open_image(test_images[0].path) : ERR_PTR(-EBADF);
 }
 
