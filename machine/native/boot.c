@@ -61,6 +61,8 @@ static long do_boot(void *unused)
 	if (!ret) {
 		fork_init();
 		futex_init();
+		tlb_init();
+		exec_init();
 		if (machine_params.fill_4k) {
 			anon_fault_max_order = 0;
 			fault_around_order = 0;

@@ -27,7 +27,15 @@ struct exec_handover {
 	struct linux_binprm *bprm;
 };
 
-void native_exec_close(void);
+static struct kmem_cache *bprm_cachep, *handover_cachep;
+
+void exec_init(void)
+{
+	bprm_cachep = kmem_cache_create("linux_binprm", sizeof(struct linux_binprm), 0, SLAB_PANIC,
+					NULL);
+	handover_cachep = kmem_cache_create("exec_handover", sizeof(struct exec_handover), 0,
+					    SLAB_PANIC, NULL);
+}
 
 /* ---- Other threads ----------------------------------------------------------------------- */
 
@@ -184,7 +192,7 @@ static void bprm_destroy(struct linux_binprm *bprm)
 	if (bprm->mm)
 		mmput(bprm->mm);
 	bprm_free(bprm);
-	kfree(bprm);
+	kmem_cache_free(bprm_cachep, bprm);
 }
 
 /* WORK_EXEC, or the leader was parked: another thread has built our next image. */
@@ -201,7 +209,7 @@ void exec_continue(struct native_task *leader)
 	wait_for_threads(leader, 1);
 	hmm_wait_alone(leader);
 	leader->handover = NULL;
-	kfree(h);
+	kmem_cache_free(handover_cachep, h);
 	__atomic_store_n(&leader->work, leader->task.signal->group_exit ? WORK_KILL : 0,
 			 __ATOMIC_SEQ_CST);
 	leader->has_signal = false;
@@ -219,7 +227,7 @@ static void exec_on_leader(struct native_task *t, struct linux_binprm *bprm)
 static void exec_on_leader(struct native_task *t, struct linux_binprm *bprm)
 {
 	struct native_task *leader = t->hmm->leader;
-	struct exec_handover *h = kzalloc(sizeof(*h), GFP_KERNEL | __GFP_NOFAIL);
+	struct exec_handover *h = kmem_cache_zalloc(handover_cachep, GFP_KERNEL | __GFP_NOFAIL);
 
 	h->bprm = bprm;
 	spin_lock(&t->hmm->lock);
@@ -258,12 +266,12 @@ static int de_thread(struct native_task *t)
 
 static struct linux_binprm *bprm_new(struct native_task *t, const char *path)
 {
-	struct linux_binprm *bprm = kzalloc(sizeof(*bprm), GFP_KERNEL);
+	struct linux_binprm *bprm = kmem_cache_zalloc(bprm_cachep, GFP_KERNEL);
 
 	if (!bprm)
 		return ERR_PTR(-ENOMEM);
 	if (bprm_init(bprm, path)) {
-		kfree(bprm);
+		kmem_cache_free(bprm_cachep, bprm);
 		return ERR_PTR(-ENOMEM);
 	}
 	bprm->stack_limit = t->task.signal->rlim[RLIMIT_STACK_];

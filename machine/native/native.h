@@ -193,6 +193,7 @@ void cpu_get(struct native_task *t); /* may sleep; state becomes KERNEL */
 void cpu_put(struct native_task *t); /* state becomes HOST */
 
 /* tlb.c */
+void tlb_init(void);
 void hmm_do_flush(struct hmm *hmm);  /* carry out what others asked; any state, takes no token */
 void hmm_attach(struct hmm *hmm, struct mm_struct *mm);
 void hmm_detach(struct hmm *hmm);
@@ -227,6 +228,7 @@ long clone_syscall(struct native_task *t, unsigned long nr, const unsigned long 
 void do_exit(struct native_task *t, int wait_status) __attribute__((noreturn));
 void complete_vfork(struct native_task *t);
 long exec_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
+void exec_init(void);
 void exec_continue(struct native_task *leader); /* WORK_EXEC */
 long first_exec(struct native_task *t, const char *path, char **argv, char **envp);
 void hmm_wait_alone(struct native_task *t); /* until the other threads' stacks are unused */

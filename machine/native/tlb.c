@@ -21,9 +21,18 @@
 
 #define USER_END TASK_SIZE_MAX
 
+static struct kmem_cache *hmm_cachep, *mm_machine_cachep;
+
+void tlb_init(void)
+{
+	hmm_cachep = kmem_cache_create("hmm_struct", sizeof(struct hmm), 0, SLAB_PANIC, NULL);
+	mm_machine_cachep =
+		kmem_cache_create("mm_machine", sizeof(struct mm_machine), 0, SLAB_PANIC, NULL);
+}
+
 struct hmm *hmm_alloc(void)
 {
-	struct hmm *hmm = kzalloc(sizeof(*hmm), GFP_KERNEL);
+	struct hmm *hmm = kmem_cache_zalloc(hmm_cachep, GFP_KERNEL);
 
 	if (!hmm)
 		return NULL;
@@ -37,7 +46,7 @@ struct hmm *hmm_alloc(void)
 void hmm_put(struct hmm *hmm)
 {
 	if (atomic_dec_and_test(&hmm->count))
-		kfree(hmm);
+		kmem_cache_free(hmm_cachep, hmm);
 }
 
 /* ---- Which host processes run an mm ---- */
@@ -45,7 +54,7 @@ void hmm_put(struct hmm *hmm)
 int machine_mm_init(struct mm_struct *mm)
 {
 	struct native_task *t = current_native();
-	struct mm_machine *m = kzalloc(sizeof(*m), GFP_KERNEL);
+	struct mm_machine *m = kmem_cache_zalloc(mm_machine_cachep, GFP_KERNEL);
 
 	if (!m)
 		return -ENOMEM;
@@ -71,7 +80,7 @@ void machine_mm_exit(struct mm_struct *mm)
 		list_del_init(&hmm->mm_node);
 		hmm->mm = NULL;
 	}
-	kfree(m);
+	kmem_cache_free(mm_machine_cachep, m);
 	mm->machine = NULL;
 }
 
@@ -259,8 +268,9 @@ static void hmm_flush_remote(struct hmm *hmm, unsigned long start, unsigned long
 	}
 }
 
-void machine_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long end,
-		       enum tlb_flush how)
+/* In all host processes that run mm but `except`. */
+static void flush_range(struct mm_struct *mm, unsigned long start, unsigned long end,
+			enum tlb_flush how, const struct hmm *except)
 {
 	struct native_task *self = current_native();
 	struct mm_machine *m = mm->machine;
@@ -270,7 +280,7 @@ void machine_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long 
 		return;
 	spin_lock(&m->lock);
 	list_for_each_entry(hmm, &m->hmms, mm_node) {
-		if (hmm->dying)
+		if (hmm->dying || hmm == except)
 			continue;
 		native_count(self, NC_TLB_FLUSH, 1);
 		if (hmm != self->hmm)
@@ -281,6 +291,12 @@ void machine_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long 
 			host_unmap(start, end);
 	}
 	spin_unlock(&m->lock);
+}
+
+void machine_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long end,
+		       enum tlb_flush how)
+{
+	flush_range(mm, start, end, how, NULL);
 }
 
 /* Kernel addresses are direct map and image: the same in all processes for ever. */
@@ -327,13 +343,13 @@ static long fill_run(unsigned long addr, pte_t first, unsigned int nr)
 			    pte_pfn(first) << PAGE_SHIFT);
 }
 
-void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)
+/* False: not all of them were entered, and what was there before may still be. */
+static bool fill_entries(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)
 {
 	struct native_task *t = current_native();
 
-	if (t->is_service || t->hmm->mm != mm)
-		return;
 	for (unsigned int i = 0, n; i < nr; i += n) {
+		unsigned long at = addr + ((unsigned long)i << PAGE_SHIFT);
 		pte_t first = __pte(ptep[i]);
 		unsigned long prot = host_prot(first);
 		long ret;
@@ -344,13 +360,44 @@ void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
 			if (pte_pfn(next) != pte_pfn(first) + n || host_prot(next) != prot)
 				break;
 		}
-		ret = fill_run(addr + ((unsigned long)i << PAGE_SHIFT), first, n);
+		ret = fill_run(at, first, n);
 		native_count(t, NC_TLB_FILL, 1);
 		native_count(t, NC_TLB_FILL_PAGES, n);
 		if (ret == -ENOMEM) {
 			/* The entries stay accessible but old; those of this call will fault again. */
 			hmm_capacity_miss(mm);
-			return;
+			return true;
 		}
+		if (IS_ERR_VALUE(ret))
+			return false;
 	}
+	return true;
+}
+
+/* Whether this task's host process is where mm's program runs. */
+static bool runs_here(const struct native_task *t, const struct mm_struct *mm)
+{
+	return !t->is_service && t->hmm->mm == mm;
+}
+
+void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)
+{
+	if (runs_here(current_native(), mm))
+		fill_entries(mm, addr, ptep, nr);
+}
+
+/* MAP_FIXED puts the new mapping in the place of the old one, in one step for all threads. */
+void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
+			 unsigned int nr)
+{
+	unsigned long end = addr + ((unsigned long)nr << PAGE_SHIFT);
+	struct native_task *t = current_native();
+
+	if (!runs_here(t, mm)) {
+		flush_range(mm, addr, end, TLB_FLUSH_ALL, NULL);
+		return;
+	}
+	flush_range(mm, addr, end, TLB_FLUSH_ALL, t->hmm);
+	if (!fill_entries(mm, addr, ptep, nr))
+		host_unmap(addr, end);
 }
