@@ -57,7 +57,8 @@ static void inode_revalidate(struct inode *inode, int fd, struct host_stat *st)
 
 	if (is_unchanged(inode, st) || host_syscall(__NR_fstat, fd, st) || is_unchanged(inode, st))
 		return;
-	if (inode->i_size == st->st_size && native_block_ctime(inode->i_blkdev) == change_time(st)) {
+	if (inode->i_size == st->st_size &&
+	    native_block_ctime(inode->i_blkdev) == change_time(st)) {
 		inode->i_version = change_time(st); /* our own write-back */
 		return;
 	}
@@ -119,7 +120,7 @@ static struct file *file_of_inode(struct inode *inode, int fd, unsigned int mode
 
 static bool on_noexec_mount(int fd)
 {
-	struct host_statfs st;
+	struct host_statfs st = { 0 };
 
 	return !host_syscall(__NR_fstatfs, fd, &st) && st.f_flags & HOST_ST_NOEXEC;
 }
@@ -154,7 +155,7 @@ static struct inode *zero_inode(const struct host_stat *st)
 
 struct file *machine_fget(int fd)
 {
-	struct host_stat st;
+	struct host_stat st = { 0 };
 	struct inode *inode;
 	struct file *file;
 	unsigned int acc, mode;
@@ -195,7 +196,7 @@ struct inode *native_cached_inode(int fd, struct host_stat *st, long *err)
 
 void native_inode_changed(struct inode *inode, int fd)
 {
-	struct host_stat st;
+	struct host_stat st = { 0 };
 
 	if (host_syscall(__NR_fstat, fd, &st))
 		return;
@@ -225,11 +226,11 @@ static long may_execute(const char *path)
 
 static struct file *open_exec(struct native_task *t, const char *path)
 {
-	struct host_stat st;
+	struct host_stat st = { 0 };
 	struct inode *inode;
 	struct file *file;
-	long fd = host_syscall(__NR_open, path,
-			       HOST_O_CLOEXEC | HOST_O_NOCTTY | HOST_O_NONBLOCK, 0);
+	long fd =
+		host_syscall(__NR_open, path, HOST_O_CLOEXEC | HOST_O_NOCTTY | HOST_O_NONBLOCK, 0);
 	long err;
 
 	if (fd < 0)

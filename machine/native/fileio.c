@@ -46,7 +46,7 @@ static long host_syscall_uninterruptible(struct native_task *t, unsigned long nr
 
 static struct inode *cached_inode(unsigned long fd)
 {
-	struct host_stat st;
+	struct host_stat st = { 0 };
 	long err;
 
 	return native_cached_inode((int)fd, &st, &err);
@@ -95,7 +95,8 @@ static long before_read(unsigned long nr, const unsigned long *args)
 	bool has_pos = nr == __NR_pread64 || nr == __NR_preadv || nr == __NR_preadv2;
 
 	if (!nothing_is_dirty())
-		write_back_range(args[0], has_pos ? (loff_t)args[3] : -1, vec ? HC_MAX_RW : args[2]);
+		write_back_range(args[0], has_pos ? (loff_t)args[3] : -1,
+				 vec ? HC_MAX_RW : args[2]);
 	return SYSCALL_NOT_OURS;
 }
 
@@ -113,7 +114,8 @@ static void copy_to_cache(struct address_space *mapping, loff_t pos, const struc
 		struct page *page = find_get_page(mapping, (pgoff_t)pos >> PAGE_SHIFT);
 
 		if (page) {
-			memmove((u8 *)page_address(page) + in_page, (void *)(iov->base + off), piece);
+			memmove((u8 *)page_address(page) + in_page, (void *)(iov->base + off),
+				piece);
 			put_page(page);
 		}
 		pos += (loff_t)piece;
@@ -157,10 +159,25 @@ static long write_piece(struct hostio *io, const struct host_iovec *iov, unsigne
 	return ret;
 }
 
+/*
+ * A file system may move the end of the file to the place of the write before it looks at the source;
+ * what the source maps of the same file is there then.
+ */
+static long write_grown(struct hostio *io, const struct host_iovec *iov, unsigned int nr)
+{
+	const struct inode *inode = io->data;
+	loff_t size = READ_ONCE(inode->i_size);
+	long ret = hostio_rw(io, iov, nr);
+
+	if (ret == -EFAULT && READ_ONCE(inode->i_size) > size)
+		ret = hostio_rw(io, iov, nr);
+	return ret;
+}
+
 static long file_write(struct native_task *t, unsigned long nr, const unsigned long *args)
 {
 	struct inode *inode = cached_inode(args[0]);
-	struct host_iovec *iov;
+	struct host_iovec *iov = NULL;
 	struct hostio io;
 	struct hc_mem mem;
 	long ret;
@@ -173,7 +190,7 @@ static long file_write(struct native_task *t, unsigned long nr, const unsigned l
 		io.direct = true;
 		io.issue = write_piece;
 		io.data = inode;
-		ret = hostio_rw(&io, iov, (unsigned int)ret);
+		ret = write_grown(&io, iov, (unsigned int)ret);
 	}
 	hc_mem_free(&mem);
 	iput(inode);
@@ -183,7 +200,8 @@ static long file_write(struct native_task *t, unsigned long nr, const unsigned l
 /* ---- From file to file: sendfile, splice, copy_file_range -------------------------------- */
 
 struct transfer {
-	unsigned int in_fd, in_off, out_fd, out_off; /* numbers of the arguments; 9: there is none */
+	unsigned int in_fd, in_off, out_fd,
+		out_off; /* numbers of the arguments; 9: there is none */
 	unsigned int len;
 };
 
@@ -202,7 +220,7 @@ static loff_t offset_arg(struct native_task *t, const unsigned long *args, unsig
 /* Whether reading from it takes only as long as the disk does. */
 static bool is_regular(unsigned long fd)
 {
-	struct host_stat st;
+	struct host_stat st = { 0 };
 
 	return !host_syscall(__NR_fstat, hc_fd(fd), &st) && HOST_S_ISREG(st.st_mode);
 }
@@ -248,9 +266,8 @@ static long transfer_to_cached(struct native_task *t, unsigned long nr, const un
 		filemap_refresh_range_locked(mapping, end - ret, ret);
 	}
 	mutex_unlock(&mapping->lock);
-	if (ret >= 0 &&
-	    ((args[x->in_off] && copy_to_mm(t->task.mm, args[x->in_off], &off[0], 8)) ||
-	     (explicit_out && copy_to_mm(t->task.mm, args[x->out_off], &off[1], 8))))
+	if (ret >= 0 && ((args[x->in_off] && copy_to_mm(t->task.mm, args[x->in_off], &off[0], 8)) ||
+			 (explicit_out && copy_to_mm(t->task.mm, args[x->out_off], &off[1], 8))))
 		return -EFAULT;
 	return ret;
 }
@@ -295,7 +312,7 @@ static long truncate_cached(struct native_task *t, const char *path, unsigned lo
 			    struct inode *inode)
 {
 	const unsigned long host_args[6] = { (unsigned long)path, len };
-	struct host_stat st;
+	struct host_stat st = { 0 };
 	long ret;
 
 	mutex_lock(&inode->i_data.lock);
@@ -303,8 +320,8 @@ static long truncate_cached(struct native_task *t, const char *path, unsigned lo
 	if (!ret) {
 		truncate_setsize_locked(inode, (loff_t)len);
 		if (!host_syscall(__NR_stat, path, &st))
-			inode->i_version = (u64)st.st_ctim.tv_sec * 1000000000 +
-					   (u64)st.st_ctim.tv_nsec;
+			inode->i_version =
+				(u64)st.st_ctim.tv_sec * 1000000000 + (u64)st.st_ctim.tv_nsec;
 	}
 	mutex_unlock(&inode->i_data.lock);
 	return ret;
@@ -314,7 +331,7 @@ static long file_truncate(struct native_task *t, const unsigned long *args)
 {
 	long ret = SYSCALL_NOT_OURS;
 	struct inode *inode = NULL;
-	struct host_stat st;
+	struct host_stat st = { 0 };
 	struct hc_mem mem;
 	unsigned long path;
 
@@ -472,7 +489,7 @@ static void sync_inodes(bool all, u64 dev)
 
 static void before_syncfs(unsigned long fd)
 {
-	struct host_stat st;
+	struct host_stat st = { 0 };
 
 	if (!host_syscall(__NR_fstat, hc_fd(fd), &st))
 		sync_inodes(false, st.st_dev);
@@ -510,8 +527,8 @@ long fileio_syscall(struct native_task *t, unsigned long nr, const unsigned long
 	case __NR_fallocate:
 		return file_fallocate(t, args);
 	case __NR_ioctl:
-		return (u32)args[1] == FICLONE || (u32)args[1] == FICLONERANGE ? file_clone(t, args) :
-										 SYSCALL_NOT_OURS;
+		return (u32)args[1] == FICLONE || (u32)args[1] == FICLONERANGE ? file_clone(t, args)
+									       : SYSCALL_NOT_OURS;
 	case __NR_open:
 	case __NR_openat:
 	case __NR_openat2:

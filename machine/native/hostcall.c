@@ -131,10 +131,10 @@ void hc_temp_mask_end(struct native_task *t)
 
 struct staged {
 	const struct hostcall_desc *desc;
-	const unsigned long *args;	/* the guest's */
+	const unsigned long *args; /* the guest's */
 	unsigned long host[6];
-	u32 len[6];			/* bytes of the copy; 0: nothing to copy back */
-	s32 vr_len;			/* length of a value-result argument, as the host was told it */
+	u32 len[6]; /* bytes of the copy; 0: nothing to copy back */
+	s32 vr_len; /* length of a value-result argument, as the host was told it */
 	struct hc_mem mem;
 };
 
@@ -215,7 +215,8 @@ static unsigned long stage_signal_set(struct native_task *t, struct staged *s, u
 }
 
 /* Twice: for the host, and behind it as it was. must: all of it has to be readable. */
-static unsigned long stage_update(struct native_task *t, struct staged *s, unsigned int i, bool must)
+static unsigned long stage_update(struct native_task *t, struct staged *s, unsigned int i,
+				  bool must)
 {
 	size_t size = HA_SIZE(s->desc->arg[i]), left;
 	u8 *copy;

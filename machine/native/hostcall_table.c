@@ -36,17 +36,16 @@
 #define STAT 144
 #define STATFS 120
 #define STATX 256
-#define TS 16	  /* timespec, timeval */
-#define ITV 32	  /* itimerval, itimerspec */
+#define TS 16 /* timespec, timeval */
+#define ITV 32 /* itimerval, itimerspec */
 #define RUSAGE 144
 #define SIGINFO 128
 #define SIGEVENT 64
 #define RLIMIT 16
 
-#define CALL(call, fl, ...)                                                                       \
+#define CALL(call, fl, ...) \
 	[__NR_##call] = { .name = #call, .class = HC_PLAIN, .flags = (fl), .arg = { __VA_ARGS__ } }
-#define SPEC(call, how)                                                                           \
-	[__NR_##call] = { .name = #call, .class = HC_SPECIAL, .special = HCS_##how }
+#define SPEC(call, how) [__NR_##call] = { .name = #call, .class = HC_SPECIAL, .special = HCS_##how }
 #define CORE(call) [__NR_##call] = { .name = #call, .class = HC_CORE }
 #define GONE(call) [__NR_##call] = { .name = #call, .class = HC_UNKNOWN }
 

@@ -159,7 +159,7 @@ long hc_import_iovec(struct native_task *t, struct hc_mem *mem, unsigned long ui
 		     unsigned long nr, struct host_iovec **iovp)
 {
 	size_t room = HC_MAX_RW;
-	struct host_iovec *iov;
+	struct host_iovec *iov = NULL;
 
 	if (nr > HC_IOV_MAX)
 		return -EINVAL;
@@ -191,11 +191,11 @@ long hostio_issue(struct hostio *io, const struct host_iovec *iov, unsigned int 
 	if (io->flags)
 		call = io->write ? __NR_pwritev2 : __NR_preadv2;
 	else if (io->has_pos)
-		call = io->write ? (one ? __NR_pwrite64 : __NR_pwritev) :
-				   (one ? __NR_pread64 : __NR_preadv);
+		call = io->write ? (one ? __NR_pwrite64 : __NR_pwritev)
+				 : (one ? __NR_pread64 : __NR_preadv);
 	else
-		call = io->write ? (one ? __NR_write : __NR_writev) :
-				   (one ? __NR_read : __NR_readv);
+		call = io->write ? (one ? __NR_write : __NR_writev)
+				 : (one ? __NR_read : __NR_readv);
 	if (one) {
 		a = (long)iov->base;
 		b = (long)iov->len;
@@ -213,7 +213,7 @@ static long issue(struct hostio *io, const struct host_iovec *iov, unsigned int 
 /* Bytes at positions, which are there or not: a read that came back full may go on. */
 static bool read_may_continue(struct hostio *io)
 {
-	struct host_stat st;
+	struct host_stat st = { 0 };
 
 	if (host_syscall(__NR_fstat, hc_fd((unsigned long)io->fd), &st))
 		return false;
@@ -290,7 +290,7 @@ long hostio_rw(struct hostio *io, const struct host_iovec *iov, unsigned int nr)
 /* A pipe's read or write: the pages are copied, not given. */
 static long import_vmsplice(struct hostio *io, unsigned long flags)
 {
-	struct host_stat st;
+	struct host_stat st = { 0 };
 	long fl = host_syscall(__NR_fcntl, hc_fd((unsigned long)io->fd), 3 /* F_GETFL */);
 
 	if (fl < 0 || host_syscall(__NR_fstat, io->fd, &st) ||
@@ -315,7 +315,8 @@ static long import_verdict(struct hostio *io, unsigned long nr, const unsigned l
 		vec = (long)&bad;
 		n = 1;
 	}
-	return hc_call((long)nr, hc_fd((unsigned long)io->fd), vec, n, args[3], args[4], args[5]);
+	err = hc_call((long)nr, hc_fd((unsigned long)io->fd), vec, n, args[3], args[4], args[5]);
+	return err < 0 ? err : -EFAULT;
 }
 
 long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,
@@ -340,8 +341,10 @@ long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,
 	io->vec = nr != __NR_read && nr != __NR_write && nr != __NR_pread64 && nr != __NR_pwrite64;
 	if (!io->vec) {
 		/* No buffer can end there. */
-		if (args[1] + args[2] > TASK_SIZE_MAX || args[1] + args[2] < args[1])
-			return hc_call((long)nr, hc_fd(args[0]), HC_BAD_PTR, -1, args[3]);
+		if (args[1] + args[2] > TASK_SIZE_MAX || args[1] + args[2] < args[1]) {
+			n = hc_call((long)nr, hc_fd(args[0]), HC_BAD_PTR, -1, args[3]);
+			return n < 0 ? n : -EFAULT;
+		}
 		*iovp = hc_alloc(mem, sizeof(**iovp));
 		if (!*iovp)
 			return -ENOMEM;
@@ -357,7 +360,7 @@ long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,
 
 long hostcall_rw(struct native_task *t, unsigned long nr, const unsigned long *args)
 {
-	struct host_iovec *iov;
+	struct host_iovec *iov = NULL;
 	struct hostio io;
 	struct hc_mem mem;
 	long ret;
@@ -384,8 +387,8 @@ long hostcall_getrandom(struct native_task *t, unsigned long nr, const unsigned 
 	do {
 		size_t piece = min(len - done, PAGE_SIZE);
 
-		ret = args[2] ? hc_call((long)nr, buf, piece, args[2]) :
-				host_syscall(nr, buf, piece, 0);
+		ret = args[2] ? hc_call((long)nr, buf, piece, args[2])
+			      : host_syscall(nr, buf, piece, 0);
 		if (ret <= 0)
 			break;
 		piece = (size_t)ret - copy_to_mm(t->task.mm, args[0] + done, buf, (size_t)ret);

@@ -22,17 +22,17 @@ enum ioctl_arg {
 	IA_IN,
 	IA_OUT,
 	IA_INOUT,
-	IA_CHANGED,	/* of a form not known: what was changed is copied back */
+	IA_CHANGED, /* of a form not known: what was changed is copied back */
 	IA_FD,
-	IA_IFCONF,	/* struct ifconf: length and pointer */
-	IA_IFR_DATA,	/* struct ifreq whose data is a pointer */
-	IA_ARRAY,	/* header, then elements counted in it */
+	IA_IFCONF, /* struct ifconf: length and pointer */
+	IA_IFR_DATA, /* struct ifreq whose data is a pointer */
+	IA_ARRAY, /* header, then elements counted in it */
 };
 
 struct ioctl_desc {
 	u32 cmd;
-	u8 arg;		/* enum ioctl_arg */
-	u8 quick;	/* cannot block */
+	u8 arg; /* enum ioctl_arg */
+	u8 quick; /* cannot block */
 	u16 size;
 	u16 count_at, elem; /* IA_ARRAY: offset of the u32 count, size of an element */
 };
@@ -41,83 +41,83 @@ struct ioctl_desc {
 
 static const struct ioctl_desc ioctl_table[] = {
 	/* Terminals. */
-	{ 0x5401, IA_OUT, 1, 36, 0, 0 },   /* TCGETS */
-	{ 0x5402, IA_IN, 0, 36, 0, 0 },	   /* TCSETS */
-	{ 0x5403, IA_IN, 0, 36, 0, 0 },	   /* TCSETSW */
-	{ 0x5404, IA_IN, 0, 36, 0, 0 },	   /* TCSETSF */
-	{ 0x5405, IA_OUT, 1, 18, 0, 0 },   /* TCGETA */
-	{ 0x5406, IA_IN, 0, 18, 0, 0 },	   /* TCSETA */
-	{ 0x5407, IA_IN, 0, 18, 0, 0 },	   /* TCSETAW */
-	{ 0x5408, IA_IN, 0, 18, 0, 0 },	   /* TCSETAF */
-	{ 0x5409, IA_VALUE, 0, 0, 0, 0 },  /* TCSBRK */
-	{ 0x540a, IA_VALUE, 0, 0, 0, 0 },  /* TCXONC */
-	{ 0x540b, IA_VALUE, 0, 0, 0, 0 },  /* TCFLSH */
-	{ 0x540c, IA_VALUE, 0, 0, 0, 0 },  /* TIOCEXCL */
-	{ 0x540d, IA_VALUE, 0, 0, 0, 0 },  /* TIOCNXCL */
-	{ 0x540e, IA_VALUE, 0, 0, 0, 0 },  /* TIOCSCTTY */
-	{ 0x540f, IA_OUT, 1, 4, 0, 0 },	   /* TIOCGPGRP */
-	{ 0x5410, IA_IN, 0, 4, 0, 0 },	   /* TIOCSPGRP */
-	{ 0x5411, IA_OUT, 1, 4, 0, 0 },	   /* TIOCOUTQ */
-	{ 0x5412, IA_IN, 0, 1, 0, 0 },	   /* TIOCSTI */
-	{ 0x5413, IA_OUT, 1, 8, 0, 0 },	   /* TIOCGWINSZ */
-	{ 0x5414, IA_IN, 0, 8, 0, 0 },	   /* TIOCSWINSZ */
-	{ 0x5415, IA_OUT, 0, 4, 0, 0 },	   /* TIOCMGET */
-	{ 0x5416, IA_IN, 0, 4, 0, 0 },	   /* TIOCMBIS */
-	{ 0x5417, IA_IN, 0, 4, 0, 0 },	   /* TIOCMBIC */
-	{ 0x5418, IA_IN, 0, 4, 0, 0 },	   /* TIOCMSET */
-	{ 0x5419, IA_OUT, 0, 4, 0, 0 },	   /* TIOCGSOFTCAR */
-	{ 0x541a, IA_IN, 0, 4, 0, 0 },	   /* TIOCSSOFTCAR */
-	{ 0x541b, IA_OUT, 1, 4, 0, 0 },	   /* FIONREAD */
-	{ 0x541e, IA_OUT, 0, 72, 0, 0 },   /* TIOCGSERIAL */
-	{ 0x541f, IA_IN, 0, 72, 0, 0 },	   /* TIOCSSERIAL */
-	{ 0x5420, IA_IN, 0, 4, 0, 0 },	   /* TIOCPKT */
-	{ 0x5421, IA_IN, 1, 4, 0, 0 },	   /* FIONBIO */
-	{ 0x5422, IA_VALUE, 0, 0, 0, 0 },  /* TIOCNOTTY */
-	{ 0x5423, IA_IN, 0, 4, 0, 0 },	   /* TIOCSETD */
-	{ 0x5424, IA_OUT, 0, 4, 0, 0 },	   /* TIOCGETD */
-	{ 0x5425, IA_VALUE, 0, 0, 0, 0 },  /* TCSBRKP */
-	{ 0x5429, IA_OUT, 1, 4, 0, 0 },	   /* TIOCGSID */
-	{ 0x542e, IA_OUT, 0, 32, 0, 0 },   /* TIOCGRS485 */
+	{ 0x5401, IA_OUT, 1, 36, 0, 0 }, /* TCGETS */
+	{ 0x5402, IA_IN, 0, 36, 0, 0 }, /* TCSETS */
+	{ 0x5403, IA_IN, 0, 36, 0, 0 }, /* TCSETSW */
+	{ 0x5404, IA_IN, 0, 36, 0, 0 }, /* TCSETSF */
+	{ 0x5405, IA_OUT, 1, 18, 0, 0 }, /* TCGETA */
+	{ 0x5406, IA_IN, 0, 18, 0, 0 }, /* TCSETA */
+	{ 0x5407, IA_IN, 0, 18, 0, 0 }, /* TCSETAW */
+	{ 0x5408, IA_IN, 0, 18, 0, 0 }, /* TCSETAF */
+	{ 0x5409, IA_VALUE, 0, 0, 0, 0 }, /* TCSBRK */
+	{ 0x540a, IA_VALUE, 0, 0, 0, 0 }, /* TCXONC */
+	{ 0x540b, IA_VALUE, 0, 0, 0, 0 }, /* TCFLSH */
+	{ 0x540c, IA_VALUE, 0, 0, 0, 0 }, /* TIOCEXCL */
+	{ 0x540d, IA_VALUE, 0, 0, 0, 0 }, /* TIOCNXCL */
+	{ 0x540e, IA_VALUE, 0, 0, 0, 0 }, /* TIOCSCTTY */
+	{ 0x540f, IA_OUT, 1, 4, 0, 0 }, /* TIOCGPGRP */
+	{ 0x5410, IA_IN, 0, 4, 0, 0 }, /* TIOCSPGRP */
+	{ 0x5411, IA_OUT, 1, 4, 0, 0 }, /* TIOCOUTQ */
+	{ 0x5412, IA_IN, 0, 1, 0, 0 }, /* TIOCSTI */
+	{ 0x5413, IA_OUT, 1, 8, 0, 0 }, /* TIOCGWINSZ */
+	{ 0x5414, IA_IN, 0, 8, 0, 0 }, /* TIOCSWINSZ */
+	{ 0x5415, IA_OUT, 0, 4, 0, 0 }, /* TIOCMGET */
+	{ 0x5416, IA_IN, 0, 4, 0, 0 }, /* TIOCMBIS */
+	{ 0x5417, IA_IN, 0, 4, 0, 0 }, /* TIOCMBIC */
+	{ 0x5418, IA_IN, 0, 4, 0, 0 }, /* TIOCMSET */
+	{ 0x5419, IA_OUT, 0, 4, 0, 0 }, /* TIOCGSOFTCAR */
+	{ 0x541a, IA_IN, 0, 4, 0, 0 }, /* TIOCSSOFTCAR */
+	{ 0x541b, IA_OUT, 1, 4, 0, 0 }, /* FIONREAD */
+	{ 0x541e, IA_OUT, 0, 72, 0, 0 }, /* TIOCGSERIAL */
+	{ 0x541f, IA_IN, 0, 72, 0, 0 }, /* TIOCSSERIAL */
+	{ 0x5420, IA_IN, 0, 4, 0, 0 }, /* TIOCPKT */
+	{ 0x5421, IA_IN, 1, 4, 0, 0 }, /* FIONBIO */
+	{ 0x5422, IA_VALUE, 0, 0, 0, 0 }, /* TIOCNOTTY */
+	{ 0x5423, IA_IN, 0, 4, 0, 0 }, /* TIOCSETD */
+	{ 0x5424, IA_OUT, 0, 4, 0, 0 }, /* TIOCGETD */
+	{ 0x5425, IA_VALUE, 0, 0, 0, 0 }, /* TCSBRKP */
+	{ 0x5429, IA_OUT, 1, 4, 0, 0 }, /* TIOCGSID */
+	{ 0x542e, IA_OUT, 0, 32, 0, 0 }, /* TIOCGRS485 */
 	{ 0x542f, IA_INOUT, 0, 32, 0, 0 }, /* TIOCSRS485 */
-	{ 0x5437, IA_VALUE, 0, 0, 0, 0 },  /* TIOCVHANGUP */
-	{ 0x5441, IA_VALUE, 0, 0, 0, 0 },  /* TIOCGPTPEER */
-	{ 0x5450, IA_VALUE, 1, 0, 0, 0 },  /* FIONCLEX */
-	{ 0x5451, IA_VALUE, 1, 0, 0, 0 },  /* FIOCLEX */
-	{ 0x5452, IA_IN, 1, 4, 0, 0 },	   /* FIOASYNC */
-	{ 0x545c, IA_VALUE, 0, 0, 0, 0 },  /* TIOCMIWAIT */
-	{ 0x545d, IA_OUT, 0, 80, 0, 0 },   /* TIOCGICOUNT */
-	{ 0x5460, IA_OUT, 1, 8, 0, 0 },	   /* FIOQSIZE */
+	{ 0x5437, IA_VALUE, 0, 0, 0, 0 }, /* TIOCVHANGUP */
+	{ 0x5441, IA_VALUE, 0, 0, 0, 0 }, /* TIOCGPTPEER */
+	{ 0x5450, IA_VALUE, 1, 0, 0, 0 }, /* FIONCLEX */
+	{ 0x5451, IA_VALUE, 1, 0, 0, 0 }, /* FIOCLEX */
+	{ 0x5452, IA_IN, 1, 4, 0, 0 }, /* FIOASYNC */
+	{ 0x545c, IA_VALUE, 0, 0, 0, 0 }, /* TIOCMIWAIT */
+	{ 0x545d, IA_OUT, 0, 80, 0, 0 }, /* TIOCGICOUNT */
+	{ 0x5460, IA_OUT, 1, 8, 0, 0 }, /* FIOQSIZE */
 	/* Files and block devices. */
-	{ 0x0001, IA_INOUT, 0, 4, 0, 0 },  /* FIBMAP */
-	{ 0x0002, IA_OUT, 0, 4, 0, 0 },	   /* FIGETBSZ */
+	{ 0x0001, IA_INOUT, 0, 4, 0, 0 }, /* FIBMAP */
+	{ 0x0002, IA_OUT, 0, 4, 0, 0 }, /* FIGETBSZ */
 	{ 0x40049409, IA_FD, 0, 0, 0, 0 }, /* FICLONE */
 	{ 0x4020940d, IA_IN, 0, 32, 0, 0 }, /* FICLONERANGE; its descriptor: below */
 	{ 0xc020660b, IA_ARRAY, 0, 32, 24, 56 }, /* FS_IOC_FIEMAP */
 	{ 0xc0189436, IA_ARRAY, 0, 24, 16, 32 }, /* FIDEDUPERANGE; count is a u16 and zeros */
-	{ 0x125d, IA_IN, 0, 4, 0, 0 },	   /* BLKROSET */
-	{ 0x125e, IA_OUT, 0, 4, 0, 0 },	   /* BLKROGET */
-	{ 0x1260, IA_OUT, 0, 8, 0, 0 },	   /* BLKGETSIZE */
-	{ 0x1261, IA_VALUE, 0, 0, 0, 0 },  /* BLKFLSBUF */
-	{ 0x1263, IA_OUT, 0, 8, 0, 0 },	   /* BLKRAGET */
-	{ 0x1267, IA_OUT, 0, 2, 0, 0 },	   /* BLKSECTGET */
-	{ 0x1268, IA_OUT, 0, 4, 0, 0 },	   /* BLKSSZGET */
-	{ 0x1277, IA_IN, 0, 16, 0, 0 },	   /* BLKDISCARD */
-	{ 0x1278, IA_OUT, 0, 4, 0, 0 },	   /* BLKIOMIN */
-	{ 0x1279, IA_OUT, 0, 4, 0, 0 },	   /* BLKIOOPT */
-	{ 0x127a, IA_OUT, 0, 4, 0, 0 },	   /* BLKALIGNOFF */
-	{ 0x127b, IA_OUT, 0, 4, 0, 0 },	   /* BLKPBSZGET */
-	{ 0x127c, IA_OUT, 0, 4, 0, 0 },	   /* BLKDISCARDZEROES */
-	{ 0x127d, IA_IN, 0, 16, 0, 0 },	   /* BLKSECDISCARD */
-	{ 0x127e, IA_OUT, 0, 2, 0, 0 },	   /* BLKROTATIONAL */
-	{ 0x127f, IA_IN, 0, 16, 0, 0 },	   /* BLKZEROOUT */
+	{ 0x125d, IA_IN, 0, 4, 0, 0 }, /* BLKROSET */
+	{ 0x125e, IA_OUT, 0, 4, 0, 0 }, /* BLKROGET */
+	{ 0x1260, IA_OUT, 0, 8, 0, 0 }, /* BLKGETSIZE */
+	{ 0x1261, IA_VALUE, 0, 0, 0, 0 }, /* BLKFLSBUF */
+	{ 0x1263, IA_OUT, 0, 8, 0, 0 }, /* BLKRAGET */
+	{ 0x1267, IA_OUT, 0, 2, 0, 0 }, /* BLKSECTGET */
+	{ 0x1268, IA_OUT, 0, 4, 0, 0 }, /* BLKSSZGET */
+	{ 0x1277, IA_IN, 0, 16, 0, 0 }, /* BLKDISCARD */
+	{ 0x1278, IA_OUT, 0, 4, 0, 0 }, /* BLKIOMIN */
+	{ 0x1279, IA_OUT, 0, 4, 0, 0 }, /* BLKIOOPT */
+	{ 0x127a, IA_OUT, 0, 4, 0, 0 }, /* BLKALIGNOFF */
+	{ 0x127b, IA_OUT, 0, 4, 0, 0 }, /* BLKPBSZGET */
+	{ 0x127c, IA_OUT, 0, 4, 0, 0 }, /* BLKDISCARDZEROES */
+	{ 0x127d, IA_IN, 0, 16, 0, 0 }, /* BLKSECDISCARD */
+	{ 0x127e, IA_OUT, 0, 2, 0, 0 }, /* BLKROTATIONAL */
+	{ 0x127f, IA_IN, 0, 16, 0, 0 }, /* BLKZEROOUT */
 	/* Sockets. */
-	{ 0x8901, IA_IN, 0, 4, 0, 0 },	   /* FIOSETOWN */
-	{ 0x8902, IA_IN, 0, 4, 0, 0 },	   /* SIOCSPGRP */
-	{ 0x8903, IA_OUT, 0, 4, 0, 0 },	   /* FIOGETOWN */
-	{ 0x8904, IA_OUT, 0, 4, 0, 0 },	   /* SIOCGPGRP */
-	{ 0x8905, IA_OUT, 0, 4, 0, 0 },	   /* SIOCATMARK */
-	{ 0x8906, IA_OUT, 0, 16, 0, 0 },   /* SIOCGSTAMP */
-	{ 0x8907, IA_OUT, 0, 16, 0, 0 },   /* SIOCGSTAMPNS */
+	{ 0x8901, IA_IN, 0, 4, 0, 0 }, /* FIOSETOWN */
+	{ 0x8902, IA_IN, 0, 4, 0, 0 }, /* SIOCSPGRP */
+	{ 0x8903, IA_OUT, 0, 4, 0, 0 }, /* FIOGETOWN */
+	{ 0x8904, IA_OUT, 0, 4, 0, 0 }, /* SIOCGPGRP */
+	{ 0x8905, IA_OUT, 0, 4, 0, 0 }, /* SIOCATMARK */
+	{ 0x8906, IA_OUT, 0, 16, 0, 0 }, /* SIOCGSTAMP */
+	{ 0x8907, IA_OUT, 0, 16, 0, 0 }, /* SIOCGSTAMPNS */
 	{ 0x8912, IA_IFCONF, 0, 16, 0, 0 }, /* SIOCGIFCONF */
 	{ 0x8946, IA_IFR_DATA, 0, IFREQ_SIZE, 0, 0 }, /* SIOCETHTOOL */
 	{ 0x8993, IA_IFR_DATA, 0, IFREQ_SIZE, 0, 0 }, /* SIOCBONDSLAVEINFOQUERY */
@@ -126,13 +126,13 @@ static const struct ioctl_desc ioctl_table[] = {
 	{ 0x89b1, IA_IFR_DATA, 0, IFREQ_SIZE, 0, 0 }, /* SIOCGHWTSTAMP */
 	/* Ones whose number says something else than the truth. */
 	{ 0x400454ca, IA_INOUT, 0, IFREQ_SIZE, 0, 0 }, /* TUNSETIFF */
-	{ 0x400454c8, IA_VALUE, 0, 0, 0, 0 },	       /* TUNSETNOCSUM */
-	{ 0x400454cb, IA_VALUE, 0, 0, 0, 0 },	       /* TUNSETPERSIST */
-	{ 0x400454cc, IA_VALUE, 0, 0, 0, 0 },	       /* TUNSETOWNER */
-	{ 0x400454cd, IA_VALUE, 0, 0, 0, 0 },	       /* TUNSETLINK */
-	{ 0x400454ce, IA_VALUE, 0, 0, 0, 0 },	       /* TUNSETGROUP */
-	{ 0x400454d0, IA_VALUE, 0, 0, 0, 0 },	       /* TUNSETOFFLOAD */
-	{ 0x40044590, IA_VALUE, 0, 0, 0, 0 },	       /* EVIOCGRAB */
+	{ 0x400454c8, IA_VALUE, 0, 0, 0, 0 }, /* TUNSETNOCSUM */
+	{ 0x400454cb, IA_VALUE, 0, 0, 0, 0 }, /* TUNSETPERSIST */
+	{ 0x400454cc, IA_VALUE, 0, 0, 0, 0 }, /* TUNSETOWNER */
+	{ 0x400454cd, IA_VALUE, 0, 0, 0, 0 }, /* TUNSETLINK */
+	{ 0x400454ce, IA_VALUE, 0, 0, 0, 0 }, /* TUNSETGROUP */
+	{ 0x400454d0, IA_VALUE, 0, 0, 0, 0 }, /* TUNSETOFFLOAD */
+	{ 0x40044590, IA_VALUE, 0, 0, 0, 0 }, /* EVIOCGRAB */
 };
 
 #define FICLONERANGE 0x4020940du
@@ -315,11 +315,20 @@ long hostcall_ioctl(struct native_task *t, unsigned long nr, const unsigned long
 /* ---- fcntl ------------------------------------------------------------------------------- */
 
 enum {
-	F_GETLK = 5, F_SETLK, F_SETLKW,
-	F_SETOWN_EX = 15, F_GETOWN_EX, F_GETOWNER_UIDS,
-	F_OFD_GETLK = 36, F_OFD_SETLK, F_OFD_SETLKW,
+	F_GETLK = 5,
+	F_SETLK,
+	F_SETLKW,
+	F_SETOWN_EX = 15,
+	F_GETOWN_EX,
+	F_GETOWNER_UIDS,
+	F_OFD_GETLK = 36,
+	F_OFD_SETLK,
+	F_OFD_SETLKW,
 	F_DUPFD_QUERY = 1027,
-	F_GET_RW_HINT = 1035, F_SET_RW_HINT, F_GET_FILE_RW_HINT, F_SET_FILE_RW_HINT,
+	F_GET_RW_HINT = 1035,
+	F_SET_RW_HINT,
+	F_GET_FILE_RW_HINT,
+	F_SET_FILE_RW_HINT,
 };
 
 #define FLOCK_SIZE 32

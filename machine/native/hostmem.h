@@ -63,7 +63,7 @@ static inline bool hc_is_error(long ret)
 }
 
 #define hc_call(nr, ...) HC_CALL_N(nr, __VA_ARGS__, 0, 0, 0, 0, 0, 0)
-#define HC_CALL_N(nr, a, b, c, d, e, f, ...)                                                      \
+#define HC_CALL_N(nr, a, b, c, d, e, f, ...) \
 	host_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* ---- Bulk data: hostio.c ------------------------------------------------------------------ */
@@ -85,8 +85,8 @@ size_t uiter_from_user(struct uiter *it, struct mm_struct *mm, void *dst, size_t
 #define PIN_MAX_PAGES 256
 struct pinned {
 	unsigned int nr_pages, nr_iov;
-	size_t bytes;	/* pinned */
-	bool faulted;	/* memory ends there: the last of iov[] is what follows, and is bad */
+	size_t bytes; /* pinned */
+	bool faulted; /* memory ends there: the last of iov[] is what follows, and is bad */
 	struct page *pages[PIN_MAX_PAGES];
 	struct host_iovec iov[PIN_MAX_PAGES + 1];
 };
@@ -107,13 +107,13 @@ struct hostio {
 	int fd;
 	bool write;
 	bool has_pos;
-	bool vec;	     /* readv and the like, also for no bytes at all */
-	bool direct;	     /* cannot block: no window for signals, locks may be held */
-	int flags;	     /* RWF_* */
-	loff_t pos;	     /* with has_pos */
+	bool vec; /* readv and the like, also for no bytes at all */
+	bool direct; /* cannot block: no window for signals, locks may be held */
+	int flags; /* RWF_* */
+	loff_t pos; /* with has_pos */
 	/* Does a piece; NULL: hostio_issue() itself. */
 	long (*issue)(struct hostio *io, const struct host_iovec *iov, unsigned int nr);
-	void *data;	     /* issue()'s */
+	void *data; /* issue()'s */
 };
 /* Fills io and iov (memory of mem) from a system call of the read and write family; elements. */
 long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,

@@ -30,7 +30,8 @@ long hostcall_fdpair(struct native_task *t, unsigned long nr, const unsigned lon
 	      copy_to_mm(t->task.mm, upair, fd, sizeof(fd));
 	memcpy(was, fd, sizeof(was));
 	if (socket)
-		ret = host_syscall(nr, args[0], args[1], args[2], bad ? HC_BAD_PTR : (unsigned long)fd);
+		ret = host_syscall(nr, args[0], args[1], args[2],
+				   bad ? HC_BAD_PTR : (unsigned long)fd);
 	else
 		ret = host_syscall(nr, bad ? HC_BAD_PTR : (unsigned long)fd, args[1]);
 	if (bad || !memcmp(fd, was, sizeof(fd)))
@@ -63,9 +64,18 @@ long hostcall_close_range(struct native_task *t, unsigned long nr, const unsigne
 /* ---- System V semaphores and messages ---------------------------------------------------- */
 
 enum {
-	IPC_RMID, IPC_SET, IPC_STAT, IPC_INFO,
-	MSG_STAT = 11, MSG_INFO, MSG_STAT_ANY,
-	GETALL = 13, SETALL = 17, SEM_STAT, SEM_INFO, SEM_STAT_ANY,
+	IPC_RMID,
+	IPC_SET,
+	IPC_STAT,
+	IPC_INFO,
+	MSG_STAT = 11,
+	MSG_INFO,
+	MSG_STAT_ANY,
+	GETALL = 13,
+	SETALL = 17,
+	SEM_STAT,
+	SEM_INFO,
+	SEM_STAT_ANY,
 };
 
 #define IPC_64 0x100
@@ -233,27 +243,33 @@ long hostcall_mq_notify(struct native_task *t, unsigned long nr, const unsigned 
 	return ret;
 }
 
-enum { KA_VAL, KA_STR, KA_IN, KA_OUT, KA_OTHER };
+enum {
+	KA_VAL,
+	KA_STR,
+	KA_IN,
+	KA_OUT,
+	KA_OTHER
+};
 
 /* What keyctl()'s arguments 2 to 5 are, by operation; KA_IN and KA_OUT have their length next. */
 static const u8 keyctl_args[][4] = {
-	[1] = { KA_STR },			      /* JOIN_SESSION_KEYRING */
-	[2] = { KA_VAL, KA_IN },		      /* UPDATE */
-	[6] = { KA_VAL, KA_OUT },		      /* DESCRIBE */
-	[10] = { KA_VAL, KA_STR, KA_STR, KA_VAL },    /* SEARCH */
-	[11] = { KA_VAL, KA_OUT },		      /* READ */
-	[12] = { KA_VAL, KA_IN },		      /* INSTANTIATE */
-	[17] = { KA_VAL, KA_OUT },		      /* GET_SECURITY */
-	[20] = { KA_OTHER },			      /* INSTANTIATE_IOV */
-	[23] = { KA_OTHER },			      /* DH_COMPUTE */
-	[24] = { KA_OTHER },			      /* PKEY_QUERY */
-	[25] = { KA_OTHER },			      /* PKEY_ENCRYPT */
-	[26] = { KA_OTHER },			      /* PKEY_DECRYPT */
-	[27] = { KA_OTHER },			      /* PKEY_SIGN */
-	[28] = { KA_OTHER },			      /* PKEY_VERIFY */
-	[29] = { KA_VAL, KA_STR, KA_STR },	      /* RESTRICT_KEYRING */
-	[31] = { KA_OUT },			      /* CAPABILITIES */
-	[32] = { KA_VAL, KA_IN },		      /* WATCH_KEY: its length argument is a number */
+	[1] = { KA_STR }, /* JOIN_SESSION_KEYRING */
+	[2] = { KA_VAL, KA_IN }, /* UPDATE */
+	[6] = { KA_VAL, KA_OUT }, /* DESCRIBE */
+	[10] = { KA_VAL, KA_STR, KA_STR, KA_VAL }, /* SEARCH */
+	[11] = { KA_VAL, KA_OUT }, /* READ */
+	[12] = { KA_VAL, KA_IN }, /* INSTANTIATE */
+	[17] = { KA_VAL, KA_OUT }, /* GET_SECURITY */
+	[20] = { KA_OTHER }, /* INSTANTIATE_IOV */
+	[23] = { KA_OTHER }, /* DH_COMPUTE */
+	[24] = { KA_OTHER }, /* PKEY_QUERY */
+	[25] = { KA_OTHER }, /* PKEY_ENCRYPT */
+	[26] = { KA_OTHER }, /* PKEY_DECRYPT */
+	[27] = { KA_OTHER }, /* PKEY_SIGN */
+	[28] = { KA_OTHER }, /* PKEY_VERIFY */
+	[29] = { KA_VAL, KA_STR, KA_STR }, /* RESTRICT_KEYRING */
+	[31] = { KA_OUT }, /* CAPABILITIES */
+	[32] = { KA_VAL, KA_IN }, /* WATCH_KEY: its length argument is a number */
 };
 
 static unsigned long keyctl_arg(struct native_task *t, struct hc_mem *mem, u8 kind,
@@ -279,8 +295,8 @@ static unsigned long keyctl_arg(struct native_task *t, struct hc_mem *mem, u8 ki
 static long do_keyctl(struct native_task *t, struct hc_mem *mem, const unsigned long *args)
 {
 	unsigned long op = args[0], host[6] = { op };
-	const u8 *kinds = op < ARRAY_SIZE(keyctl_args) && op != 32 ? keyctl_args[op] :
-								       keyctl_args[0];
+	const u8 *kinds = op < ARRAY_SIZE(keyctl_args) && op != 32 ? keyctl_args[op]
+								   : keyctl_args[0];
 	long ret;
 
 	if (kinds[0] == KA_OTHER)
@@ -443,7 +459,8 @@ long hostcall_pidfd_signal(struct native_task *t, unsigned long nr, const unsign
 		if (!ret)
 			ret = pidfd_pid(hc_fd(args[0]));
 		if (ret > 0) {
-			const unsigned long kill_args[6] = { (unsigned long)ret, (unsigned long)sig };
+			const unsigned long kill_args[6] = { (unsigned long)ret,
+							     (unsigned long)sig };
 
 			ret = signal_syscall(t, __NR_kill, kill_args);
 		}

@@ -55,8 +55,8 @@ struct hostmsg {
 	struct native_task *t;
 	int fd;
 	bool send;
-	u32 flags;		/* of the call */
-	struct user_msghdr hdr;	/* as the host sees it; msg_iov set for each piece */
+	u32 flags; /* of the call */
+	struct user_msghdr hdr; /* as the host sees it; msg_iov set for each piece */
 	struct uiter it;
 };
 
@@ -72,7 +72,8 @@ static bool is_stream(const struct hostmsg *m)
 {
 	s32 type = 0, len = sizeof(type);
 
-	host_syscall(__NR_getsockopt, hc_fd((unsigned long)m->fd), SOL_SOCKET, SO_TYPE, &type, &len);
+	host_syscall(__NR_getsockopt, hc_fd((unsigned long)m->fd), SOL_SOCKET, SO_TYPE, &type,
+		     &len);
 	return type == SOCK_STREAM;
 }
 
@@ -235,19 +236,21 @@ static long import_header(struct hostmsg *m, struct hc_mem *mem, const struct us
 
 	m->hdr.controllen = u->controllen;
 	if (m->send) {
-		m->hdr.name = namelen < 0 ? HC_BAD_PTR : namelen ?
-			      hc_in(m->t, mem, u->name, (size_t)namelen) : 0;
+		m->hdr.name = namelen < 0 ? HC_BAD_PTR
+			      : namelen	  ? hc_in(m->t, mem, u->name, (size_t)namelen)
+					  : 0;
 		if (u->controllen)
-			control = u->controllen > CONTROL_MAX ? HC_BAD_PTR :
-				  hc_in(m->t, mem, control, u->controllen);
+			control = u->controllen > CONTROL_MAX
+					  ? HC_BAD_PTR
+					  : hc_in(m->t, mem, control, u->controllen);
 	} else {
 		m->hdr.controllen = min(u->controllen, CONTROL_MAX);
 		m->hdr.name = u->name ? (unsigned long)hc_alloc(mem, SOCKADDR_MAX) : 0;
 		if (namelen >= 0)
 			namelen = u->name ? SOCKADDR_MAX : 0;
-		control = u->control && m->hdr.controllen ?
-			  (unsigned long)hc_alloc(mem, m->hdr.controllen) :
-			  0;
+		control = u->control && m->hdr.controllen
+				  ? (unsigned long)hc_alloc(mem, m->hdr.controllen)
+				  : 0;
 		if ((u->name && !m->hdr.name) || (u->control && m->hdr.controllen && !control))
 			return -ENOMEM;
 		if (!control)
@@ -273,7 +276,8 @@ static long export_header(struct hostmsg *m, unsigned long umsg, const struct us
 		return -EFAULT;
 	if (control && n && copy_to_mm(mm, u->control, (void *)control, n))
 		return -EFAULT;
-	if (copy_to_mm(mm, umsg + offsetof(struct user_msghdr, flags), &m->hdr.flags, sizeof(u32)) ||
+	if (copy_to_mm(mm, umsg + offsetof(struct user_msghdr, flags), &m->hdr.flags,
+		       sizeof(u32)) ||
 	    copy_to_mm(mm, umsg + offsetof(struct user_msghdr, controllen), &n, sizeof(n)))
 		return -EFAULT;
 	return 0;
@@ -282,14 +286,14 @@ static long export_header(struct hostmsg *m, unsigned long umsg, const struct us
 static long do_one_msg(struct native_task *t, bool send, int fd, unsigned long umsg, u32 flags)
 {
 	struct hostmsg m = { .t = t, .fd = fd, .send = send, .flags = flags };
-	struct host_iovec *iov;
+	struct host_iovec *iov = NULL;
 	struct user_msghdr u;
 	struct hc_mem mem;
 	long ret, n;
 
 	if (copy_from_mm(t->task.mm, &u, umsg, sizeof(u)))
-		return hc_call(send ? __NR_sendmsg : __NR_recvmsg, hc_fd((unsigned long)fd), HC_BAD_PTR,
-			       flags);
+		return hc_call(send ? __NR_sendmsg : __NR_recvmsg, hc_fd((unsigned long)fd),
+			       HC_BAD_PTR, flags);
 	hc_mem_init(&mem);
 	ret = import_header(&m, &mem, &u);
 	n = ret ? ret : hc_import_iovec(t, &mem, u.iov, u.iovlen, &iov);
@@ -297,9 +301,9 @@ static long do_one_msg(struct native_task *t, bool send, int fd, unsigned long u
 		struct host_iovec bad = { HC_BAD_PTR, (size_t)-1 };
 
 		/* The host says so, or what else comes first. */
-		ret = n == -EINVAL && u.iovlen <= HC_IOV_MAX ?
-		      msg_issue(&m, &bad, 1) :
-		      msg_issue(&m, (struct host_iovec *)HC_BAD_PTR, u.iovlen);
+		ret = n == -EINVAL && u.iovlen <= HC_IOV_MAX
+			      ? msg_issue(&m, &bad, 1)
+			      : msg_issue(&m, (struct host_iovec *)HC_BAD_PTR, u.iovlen);
 	} else if (n >= 0) {
 		uiter_init(&m.it, iov, (unsigned int)n);
 		ret = msg_transfer(&m);
@@ -331,7 +335,8 @@ static long do_sendmmsg(struct native_task *t, const unsigned long *args)
 		if (hc_is_error(ret))
 			break;
 		len = (u32)ret;
-		if (copy_to_mm(t->task.mm, umsg + offsetof(struct mmsghdr, len), &len, sizeof(len))) {
+		if (copy_to_mm(t->task.mm, umsg + offsetof(struct mmsghdr, len), &len,
+			       sizeof(len))) {
 			ret = -EFAULT;
 			break;
 		}
@@ -373,7 +378,8 @@ static long do_recvmmsg(struct native_task *t, const unsigned long *args)
 		if (hc_is_error(ret))
 			break;
 		len = (u32)ret;
-		if (copy_to_mm(t->task.mm, umsg + offsetof(struct mmsghdr, len), &len, sizeof(len))) {
+		if (copy_to_mm(t->task.mm, umsg + offsetof(struct mmsghdr, len), &len,
+			       sizeof(len))) {
 			ret = -EFAULT;
 			break;
 		}
@@ -427,8 +433,8 @@ static long do_setsockopt(struct native_task *t, struct hc_mem *mem, const unsig
 {
 	/* Most options look at the first few bytes only, however many there are said to be. */
 	int level = (int)args[1], name = (int)args[2], len = min((int)args[4], OPTION_MAX);
-	unsigned long val = args[3] && len <= 0 ? HC_BAD_PTR :
-						  hc_in_may(t, mem, args[3], (size_t)len,
+	unsigned long val = args[3] && len <= 0 ? HC_BAD_PTR
+						: hc_in_may(t, mem, args[3], (size_t)len,
 							    min((size_t)len, sizeof(s32)));
 
 	if (level == SOL_SOCKET && (name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF) &&

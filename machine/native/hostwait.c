@@ -24,7 +24,7 @@ struct selecting {
 	unsigned long nr;
 	const unsigned long *args;
 	struct hc_mem mem;
-	size_t bytes;		/* of each set */
+	size_t bytes; /* of each set */
 	unsigned long set[3];
 };
 
@@ -58,7 +58,8 @@ static long select_wait(struct selecting *s, long n)
 	hc_temp_mask_end(s->t);
 	/* The time left; Linux, too, does not mind when it cannot be stored. */
 	if (timeout && timeout != HC_BAD_PTR && ret != -ERESTARTSYS)
-		copy_to_mm(s->t->task.mm, s->args[4], (void *)timeout, sizeof(struct host_timespec));
+		copy_to_mm(s->t->task.mm, s->args[4], (void *)timeout,
+			   sizeof(struct host_timespec));
 	return ret;
 }
 
@@ -84,7 +85,8 @@ static long do_select(struct selecting *s)
 	}
 	ret = select_wait(s, n);
 	for (unsigned int i = 0; i < 3 && ret >= 0; i++)
-		if (s->set[i] && copy_to_mm(s->t->task.mm, s->args[1 + i], (void *)s->set[i], s->bytes))
+		if (s->set[i] &&
+		    copy_to_mm(s->t->task.mm, s->args[1 + i], (void *)s->set[i], s->bytes))
 			ret = -EFAULT;
 	return ret;
 }
@@ -125,7 +127,8 @@ static long export_revents(struct native_task *t, unsigned long ufds, const stru
 			   unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++)
-		if (copy_to_mm(t->task.mm, ufds + i * sizeof(*fds) + offsetof(struct pollfd, revents),
+		if (copy_to_mm(t->task.mm,
+			       ufds + i * sizeof(*fds) + offsetof(struct pollfd, revents),
 			       &fds[i].revents, sizeof(fds[i].revents)))
 			return -EFAULT;
 	return 0;
@@ -179,8 +182,7 @@ long hostcall_epoll(struct native_task *t, unsigned long nr, const unsigned long
 		timeout = hc_in(t, &mem, args[3], sizeof(struct host_timespec));
 	if (nr != __NR_epoll_wait)
 		mask = hc_temp_mask(t, &mem, args[4]);
-	if (!events || IS_ERR_VALUE(mask) ||
-	    (nr == __NR_epoll_pwait2 && IS_ERR_VALUE(timeout))) {
+	if (!events || IS_ERR_VALUE(mask) || (nr == __NR_epoll_pwait2 && IS_ERR_VALUE(timeout))) {
 		ret = -ENOMEM;
 	} else {
 		ret = hc_call((long)nr, hc_fd(args[0]), events, max, timeout, mask, args[5]);

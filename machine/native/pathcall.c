@@ -19,7 +19,13 @@
 #define HOST_O_NOFOLLOW 0400000
 #define PATH_SIZE (2 * HC_PATH_MAX)
 
-enum path_use { USE_OPEN, USE_STAT, USE_STATX, USE_READLINK, USE_ACCESS };
+enum path_use {
+	USE_OPEN,
+	USE_STAT,
+	USE_STATX,
+	USE_READLINK,
+	USE_ACCESS
+};
 
 /* A call with a path, its arguments found. */
 struct pathcall {
@@ -28,10 +34,10 @@ struct pathcall {
 	enum path_use use;
 	bool nofollow;
 	int dirfd;
-	unsigned long path;	/* guest address */
-	unsigned long flags;	/* of open(), or AT_* */
-	unsigned long mode;	/* of open(), access() */
-	unsigned int out;	/* number of the argument with the buffer */
+	unsigned long path; /* guest address */
+	unsigned long flags; /* of open(), or AT_* */
+	unsigned long mode; /* of open(), access() */
+	unsigned int out; /* number of the argument with the buffer */
 };
 
 /* ---- Which calls, and what their arguments are ------------------------------------------- */
@@ -129,9 +135,10 @@ static bool starts_with_proc(const char *path)
 static bool may_be_ours(const char *name)
 {
 	static const char *const names[] = {
-		"auxv", "buddyinfo", "cmdline", "comm", "cpuinfo", "environ", "exe", "fd", "fdinfo",
-		"limits", "loadavg", "maps", "mem", "meminfo", "pagemap", "slabinfo", "smaps",
-		"smaps_rollup", "stat", "statm", "status", "vmstat", "zoneinfo",
+		"auxv", "buddyinfo", "cmdline", "comm",	    "cpuinfo",	"environ",
+		"exe",	"fd",	     "fdinfo",	"limits",   "loadavg",	"maps",
+		"mem",	"meminfo",   "pagemap", "slabinfo", "smaps",	"smaps_rollup",
+		"stat", "statm",     "status",	"vmstat",   "zoneinfo",
 	};
 	unsigned long fd;
 
@@ -184,7 +191,8 @@ static bool prepend_directory(int dirfd, char *buf, size_t len)
 	if (dirfd == HOST_AT_FDCWD) {
 		n = host_syscall(__NR_getcwd, dir, sizeof(dir)) - 1;
 	} else {
-		snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", (int)hc_fd((unsigned long)dirfd));
+		snprintf(link, sizeof(link), "/proc/thread-self/fd/%d",
+			 (int)hc_fd((unsigned long)dirfd));
 		n = host_syscall(__NR_readlink, link, dir, sizeof(dir));
 	}
 	if (n <= 0 || n >= (long)sizeof(dir))
@@ -206,7 +214,7 @@ static char *proc_path(struct pathcall *c, struct hc_mem *mem)
 	char *path;
 	long n = strncpy_from_mm(mm, head, c->path, 6);
 
-	if (n <= 0 || (head[0] == '/' && (n < 5 || memcmp(head, "/proc", 5))))
+	if (n <= 0 || (head[0] == '/' && (n < 5 || memcmp(head, "/proc", 5) != 0)))
 		return NULL;
 	path = hc_alloc(mem, PATH_SIZE);
 	if (!path)
@@ -215,8 +223,8 @@ static char *proc_path(struct pathcall *c, struct hc_mem *mem)
 	if (n <= 0 || n == (long)(HC_PATH_MAX - PROC_PATH_MAX))
 		return NULL;
 	path[n] = '\0';
-	if (path[0] != '/' && (!may_be_ours(last_part(path)) ||
-			       !prepend_directory(c->dirfd, path, (size_t)n)))
+	if (path[0] != '/' &&
+	    (!may_be_ours(last_part(path)) || !prepend_directory(c->dirfd, path, (size_t)n)))
 		return NULL;
 	normalise(path);
 	return starts_with_proc(path) && strlen(path) < PROC_PATH_MAX - 16 ? path : NULL;
@@ -232,7 +240,8 @@ static void name_pid(struct native_task *t, char *path)
 		snprintf(path, PROC_PATH_MAX, "/proc/%d/%s", t->task.tgid, rest);
 	} else if (!strncmp(path, "/proc/thread-self/", 18)) {
 		strscpy(rest, path + 18, sizeof(rest));
-		snprintf(path, PROC_PATH_MAX, "/proc/%d/task/%d/%s", t->task.tgid, t->task.pid, rest);
+		snprintf(path, PROC_PATH_MAX, "/proc/%d/task/%d/%s", t->task.tgid, t->task.pid,
+			 rest);
 	}
 }
 
@@ -300,8 +309,8 @@ static long exe_call(struct pathcall *c, const char *exe)
 	case USE_READLINK:
 		return exe_readlink(c, exe);
 	case USE_ACCESS:
-		return flags ? host_syscall(__NR_faccessat2, HOST_AT_FDCWD, exe, c->mode, flags) :
-			       host_syscall(__NR_access, exe, c->mode);
+		return flags ? host_syscall(__NR_faccessat2, HOST_AT_FDCWD, exe, c->mode, flags)
+			     : host_syscall(__NR_access, exe, c->mode);
 	}
 	return SYSCALL_NOT_OURS;
 }
@@ -329,7 +338,8 @@ static bool hidden_fd(const char *path)
 	size_t dir = (size_t)(name - path);
 	unsigned long fd;
 
-	if (dir < 4 || (memcmp(name - 4, "/fd/", 4) && (dir < 8 || memcmp(name - 8, "/fdinfo/", 8))))
+	if (dir < 4 ||
+	    (memcmp(name - 4, "/fd/", 4) != 0 && (dir < 8 || memcmp(name - 8, "/fdinfo/", 8) != 0)))
 		return false;
 	return !kstrtoul(name, 10, &fd) && fd <= INT_MAX && native_fd_reserved(fd);
 }
@@ -339,7 +349,7 @@ static long open_ours(struct pathcall *c, char *path, enum proc_kind kind, pid_t
 	if (c->flags & HOST_O_PATH)
 		return SYSCALL_NOT_OURS;
 	switch (kind) {
-	case PROC_PID_COMM:	       /* the host is kept up to date with names, */
+	case PROC_PID_COMM: /* the host is kept up to date with names, */
 	case PROC_PID_OOM_SCORE_ADJ: /* and decides on this */
 		return SYSCALL_NOT_OURS;
 	case PROC_PID_MEM:

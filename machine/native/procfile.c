@@ -35,27 +35,40 @@ static bool any_proc_file, any_fd_dir;
 
 /* ---- The host's text --------------------------------------------------------------------- */
 
+/* A buffer of twice the size in place of the full one; NULL: there is none, the old one is kept. */
+static char *grow(char *text, size_t size)
+{
+	char *bigger = size < HOST_TEXT_MAX ? kzalloc(2 * size, GFP_KERNEL) : NULL;
+
+	if (bigger) {
+		memcpy(bigger, text, size);
+		kfree(text);
+	}
+	return bigger;
+}
+
 /* The whole of a host file, from kmalloc; NULL and *len 0 if it cannot be had. */
 static char *read_host_file(const char *path, size_t *len)
 {
 	long fd = host_syscall(__NR_open, path, HOST_O_CLOEXEC, 0), n = 0;
 	size_t room = HOST_TEXT_FIRST;
-	char *text = fd < 0 ? NULL : kmalloc(room, GFP_KERNEL);
+	char *text, *bigger;
 
 	*len = 0;
+	if (fd < 0)
+		return NULL;
+	text = kzalloc(room, GFP_KERNEL);
 	while (text && (n = host_syscall(__NR_read, fd, text + *len, room - *len)) > 0) {
 		*len += (size_t)n;
-		if (*len == room) {
-			char *bigger = room < HOST_TEXT_MAX ? krealloc(text, 2 * room, GFP_KERNEL) : NULL;
-
-			if (!bigger)
-				break;
-			text = bigger;
-			room *= 2;
-		}
+		if (*len < room)
+			continue;
+		bigger = grow(text, room);
+		if (!bigger)
+			break;
+		text = bigger;
+		room *= 2;
 	}
-	if (fd >= 0)
-		host_syscall(__NR_close, fd);
+	host_syscall(__NR_close, fd);
 	return text;
 }
 
@@ -72,7 +85,8 @@ static char *last_mapping(size_t *len)
 
 	if (!smp_load_acquire(&known)) {
 		text = read_host_file("/proc/self/maps", &total);
-		for (start = total ? total - 1 : 0; text && start && text[start - 1] != '\n'; start--)
+		for (start = total ? total - 1 : 0; text && start && text[start - 1] != '\n';
+		     start--)
 			;
 		if (text && total - start < sizeof(line))
 			memcpy(line, text + start, total - start);
@@ -154,7 +168,7 @@ static bool find_entry(const struct host_stat *st, struct proc_file_entry *e, bo
 long proc_file_before_read(struct native_task *t, unsigned long fd, loff_t pos)
 {
 	struct proc_file_entry e;
-	struct host_stat st;
+	struct host_stat st = { 0 };
 	bool first;
 	long ret;
 
@@ -175,7 +189,7 @@ long proc_file_before_read(struct native_task *t, unsigned long fd, loff_t pos)
 static void remember(long fd, const char *path, enum proc_kind kind, pid_t pid)
 {
 	struct proc_file_entry *slot;
-	struct host_stat st;
+	struct host_stat st = { 0 };
 
 	if (host_syscall(__NR_fstat, fd, &st))
 		return;

@@ -30,7 +30,6 @@
 
 pid_t waitpid(pid_t pid, int *status, int options); /* its header has names of ours */
 
-
 /* ---- What the files under test need of the kernel ---------------------------------------- */
 
 int native_fd_floor = 500;
@@ -47,8 +46,8 @@ static size_t vm_copy(void *kernel, unsigned long user, size_t n, bool out)
 		size_t piece = 4096 - ((user + done) & 4095);
 		struct iovec l = { (char *)kernel + done, piece < n - done ? piece : n - done };
 		struct iovec r = { (void *)(user + done), l.iov_len };
-		ssize_t got = out ? process_vm_writev(getpid(), &l, 1, &r, 1, 0) :
-				    process_vm_readv(getpid(), &l, 1, &r, 1, 0);
+		ssize_t got = out ? process_vm_writev(getpid(), &l, 1, &r, 1, 0)
+				  : process_vm_readv(getpid(), &l, 1, &r, 1, 0);
 
 		if (got != (ssize_t)l.iov_len)
 			break;
@@ -156,8 +155,16 @@ long signal_syscall(struct native_task *t, unsigned long nr, const unsigned long
 
 /* ---- The calls --------------------------------------------------------------------------- */
 
-enum { D = 1, /* descriptor */ N, /* small number */ L, /* length */ P, /* memory */ S, /* path */
-       Z, /* 0 */ M, /* -1 or 0: no timeout that waits */ T /* memory with a zero timespec */ };
+enum {
+	D = 1, /* descriptor */
+	N, /* small number */
+	L, /* length */
+	P, /* memory */
+	S, /* path */
+	Z, /* 0 */
+	M, /* -1 or 0: no timeout that waits */
+	T /* memory with a zero timespec */
+};
 
 #define VOLATILE 1 /* the memory may differ: times, counters */
 #define STORES_SAME 4 /* Linux stores something even if nothing has changed */
@@ -289,15 +296,46 @@ static unsigned int draw(unsigned int n)
 }
 
 /* Paths lie in the first page of the area, offsets below 2048. */
-static const char *const paths[] = { "file", "dir", "link", "nothing", "", "/dev/null", "dir/..",
-				     "user.test", "/proc/self/nothing", "link/x" };
+static const char *const paths[] = { "file",	"dir",	     "link",
+				     "nothing", "",	     "/dev/null",
+				     "dir/..",	"user.test", "/proc/self/nothing",
+				     "link/x" };
 
 static unsigned long draw_arg(int kind)
 {
-	static const unsigned long lengths[] = { 0, 1, 2, 4, 8, 16, 40, 64, 128, 4096, 5000, 70000,
-						 (unsigned long)-1, 0x7fffffff, 0x80000000 };
-	static const unsigned long numbers[] = { 0, 1, 2, 3, 4, 5, 6, 8, 16, 63, 100, 1030, 0x400, 4096,
-						 FIONREAD, TIOCGWINSZ, FIONBIO, (unsigned long)-1,
+	static const unsigned long lengths[] = { 0,
+						 1,
+						 2,
+						 4,
+						 8,
+						 16,
+						 40,
+						 64,
+						 128,
+						 4096,
+						 5000,
+						 70000,
+						 (unsigned long)-1,
+						 0x7fffffff,
+						 0x80000000 };
+	static const unsigned long numbers[] = { 0,
+						 1,
+						 2,
+						 3,
+						 4,
+						 5,
+						 6,
+						 8,
+						 16,
+						 63,
+						 100,
+						 1030,
+						 0x400,
+						 4096,
+						 FIONREAD,
+						 TIOCGWINSZ,
+						 FIONBIO,
+						 (unsigned long)-1,
 						 (unsigned long)-100 };
 
 	switch (kind) {
@@ -329,8 +367,9 @@ static unsigned long draw_arg(int kind)
 	case M:
 		return draw(2) ? 0 : (unsigned long)-1;
 	case T:
-		return draw(4) ? (unsigned long)area + 1024 : draw_arg(P) ? (unsigned long)area + AREA_SIZE :
-								    (unsigned long)area + 1024;
+		return draw(4)	     ? (unsigned long)area + 1024
+		       : draw_arg(P) ? (unsigned long)area + AREA_SIZE
+				     : (unsigned long)area + 1024;
 	default:
 		return 0;
 	}
@@ -372,14 +411,14 @@ static void open_descriptors(void)
 	fd = open("file", O_RDWR | O_CREAT, 0600); /* 0 */
 	if (write(fd, "0123456789abcdef", 16) != 16 || lseek(fd, 0, SEEK_SET))
 		_exit(99);
-	open("dir", O_RDONLY | O_DIRECTORY);	   /* 1 */
-	pipe2(p, O_NONBLOCK);			   /* 2 3 */
+	open("dir", O_RDONLY | O_DIRECTORY); /* 1 */
+	pipe2(p, O_NONBLOCK); /* 2 3 */
 	socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s); /* 4 5 */
-	epoll_create1(0);			   /* 6 */
-	open("/dev/null", O_RDWR);		   /* 7 */
+	epoll_create1(0); /* 6 */
+	open("/dev/null", O_RDWR); /* 7 */
 	socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, s); /* 8 9 */
-	file = open("file", O_RDONLY);		   /* 10 */
-	open("file", O_WRONLY | O_APPEND);	   /* 11 */
+	file = open("file", O_RDONLY); /* 10 */
+	open("file", O_WRONLY | O_APPEND); /* 11 */
 	if (file != 10 || write(p[1], "pipe", 4) != 4 || write(5, "stream", 6) != 6 ||
 	    write(9, "datagram", 8) != 8)
 		_exit(99);
@@ -424,9 +463,10 @@ static void run(int direct, const struct trial *c, const unsigned long *args)
 
 static void describe(const struct trial *c, const unsigned long *args, unsigned long trial_seed)
 {
-	print_error("trial %lu: %s(%lx, %lx, %lx, %lx, %lx, %lx) area %p: host call %ld, direct %ld\n",
-		    trial_seed, hostcall_name((unsigned long)c->nr), args[0], args[1], args[2], args[3],
-		    args[4], args[5], (void *)area, outcome[0]->ret, outcome[1]->ret);
+	print_error(
+		"trial %lu: %s(%lx, %lx, %lx, %lx, %lx, %lx) area %p: host call %ld, direct %ld\n",
+		trial_seed, hostcall_name((unsigned long)c->nr), args[0], args[1], args[2], args[3],
+		args[4], args[5], (void *)area, outcome[0]->ret, outcome[1]->ret);
 	for (size_t i = 0; i < AREA_SIZE; i++)
 		if (outcome[0]->area[i] != outcome[1]->area[i]) {
 			print_error("  at area + %zx: %02x, %02x\n", i, outcome[0]->area[i],
@@ -488,7 +528,8 @@ static int setup(void **state)
 	(void)state;
 	if (!mkdtemp(dir) || chdir(dir) || mkdir("dir", 0700) || symlink("file", "link"))
 		return -1;
-	area = mmap(NULL, AREA_SIZE + 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	area = mmap(NULL, AREA_SIZE + 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		    0);
 	munmap(area + AREA_SIZE, 8192);
 	for (int i = 0; i < 2; i++)
 		outcome[i] = mmap(NULL, sizeof(*outcome[i]), PROT_READ | PROT_WRITE,

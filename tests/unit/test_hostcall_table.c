@@ -55,14 +55,16 @@ static void names_stand_at_their_numbers(void **state)
 		unsigned int nr;
 		const char *name;
 	} known[] = {
-		{ 0, "read" }, { 1, "write" }, { 9, "mmap" }, { 39, "getpid" }, { 59, "execve" },
-		{ 61, "wait4" }, { 72, "fcntl" }, { 89, "readlink" }, { 128, "rt_sigtimedwait" },
-		{ 186, "gettid" }, { 217, "getdents64" }, { 231, "exit_group" }, { 257, "openat" },
-		{ 262, "newfstatat" }, { 270, "pselect6" }, { 281, "epoll_pwait" },
-		{ 302, "prlimit64" }, { 318, "getrandom" }, { 332, "statx" }, { 334, "rseq" },
-		{ 424, "pidfd_send_signal" }, { 435, "clone3" }, { 437, "openat2" },
-		{ 439, "faccessat2" }, { 441, "epoll_pwait2" }, { 449, "futex_waitv" },
-		{ 452, "fchmodat2" }, { 462, "mseal" },
+		{ 0, "read" },		 { 1, "write" },	 { 9, "mmap" },
+		{ 39, "getpid" },	 { 59, "execve" },	 { 61, "wait4" },
+		{ 72, "fcntl" },	 { 89, "readlink" },	 { 128, "rt_sigtimedwait" },
+		{ 186, "gettid" },	 { 217, "getdents64" },	 { 231, "exit_group" },
+		{ 257, "openat" },	 { 262, "newfstatat" },	 { 270, "pselect6" },
+		{ 281, "epoll_pwait" },	 { 302, "prlimit64" },	 { 318, "getrandom" },
+		{ 332, "statx" },	 { 334, "rseq" },	 { 424, "pidfd_send_signal" },
+		{ 435, "clone3" },	 { 437, "openat2" },	 { 439, "faccessat2" },
+		{ 441, "epoll_pwait2" }, { 449, "futex_waitv" }, { 452, "fchmodat2" },
+		{ 462, "mseal" },
 	};
 
 	(void)state;
@@ -77,8 +79,7 @@ static void names_stand_at_their_numbers(void **state)
 
 static int takes_length(enum hostcall_arg kind)
 {
-	return kind == HA_IN_LEN || kind == HA_OUT_LEN || kind == HA_OUT_RET ||
-	       kind == HA_OUT_RETI;
+	return kind == HA_IN_LEN || kind == HA_OUT_LEN || kind == HA_OUT_RET || kind == HA_OUT_RETI;
 }
 
 static int takes_size(enum hostcall_arg kind)
