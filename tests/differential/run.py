@@ -164,7 +164,7 @@ def show(case, host, quire, only, skip, limit=60):
     a, b = case.run(host, only, skip), case.run(quire, only, skip)
     at = first_difference(a, b)
     print('seed %d: %d step(s) suffice' % (case.seed, len(only)))
-    for line in a[max(0, (at or 0) - limit):at]:
+    for line in a[max(0, at - limit):at] if at is not None else ():
         print('    ' + line)
     for name, side in (('host ', a), ('quire', b)):
         for line in side[at:at + 4] if at is not None else ():
