@@ -316,9 +316,14 @@ static long do_execve(struct native_task *t, char *path, unsigned long argv, uns
 		ret = bprm_load(bprm);
 	bprm->filename = NULL;
 	kfree(path);
-	if (!ret)
+	if (!ret) {
+		bprm->point_of_no_return = false;
 		ret = de_thread(t);
+	}
 	if (ret) {
+		/* Linux has given up the old image by then and cannot return to it. */
+		if (bprm->point_of_no_return)
+			signal_group_exit(t, SIGSEGV);
 		bprm_destroy(bprm);
 		return ret;
 	}
