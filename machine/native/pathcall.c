@@ -3,7 +3,7 @@
  * pathcall.c - system calls whose path leads to a file of /proc that the machine answers for.
  *
  * A look at the first bytes decides for nearly all: an absolute path that does not begin with
- * /proc is the host's. A relative one may be ours only if its last part is the name of such a file;
+ * /proc or /sys is the host's. A relative one may be ours only if its last part is the name of such a file;
  * then the directory it starts from is asked for.
  *
  *   opening      a descriptor of procfile.c, or of the program for .../exe
@@ -131,6 +131,16 @@ static bool starts_with_proc(const char *path)
 	return !strncmp(path, "/proc", 5) && (path[5] == '/' || !path[5]);
 }
 
+/* The processors: sysconf() and others read them there. By absolute path only. */
+static bool is_cpu_list(const char *path)
+{
+	const char *name = path + sizeof(SYS_CPU_DIR) - 1;
+
+	if (strncmp(path, SYS_CPU_DIR, sizeof(SYS_CPU_DIR) - 1))
+		return false;
+	return !strcmp(name, "online") || !strcmp(name, "possible") || !strcmp(name, "present");
+}
+
 /* Whether a file of ours, or a descriptor's link, may have this name. */
 static bool may_be_ours(const char *name)
 {
@@ -206,7 +216,7 @@ static bool prepend_directory(int dirfd, char *buf, size_t len)
 	return true;
 }
 
-/* The path of the call, absolute and normalised, in memory of mem; NULL: not under /proc. */
+/* The path of the call, absolute and normalised, in memory of mem; NULL: not ours. */
 static char *proc_path(struct pathcall *c, struct hc_mem *mem)
 {
 	struct mm_struct *mm = c->t->task.mm;
@@ -214,7 +224,8 @@ static char *proc_path(struct pathcall *c, struct hc_mem *mem)
 	char *path;
 	long n = strncpy_from_mm(mm, head, c->path, 6);
 
-	if (n <= 0 || (head[0] == '/' && (n < 5 || memcmp(head, "/proc", 5) != 0)))
+	if (n <= 0 || (head[0] == '/' &&
+		       (n < 5 || (memcmp(head, "/proc", 5) != 0 && memcmp(head, "/sys/", 5) != 0))))
 		return NULL;
 	path = hc_alloc(mem, PATH_SIZE);
 	if (!path)
@@ -227,7 +238,9 @@ static char *proc_path(struct pathcall *c, struct hc_mem *mem)
 	    (!may_be_ours(last_part(path)) || !prepend_directory(c->dirfd, path, (size_t)n)))
 		return NULL;
 	normalise(path);
-	return starts_with_proc(path) && strlen(path) < PROC_PATH_MAX - 16 ? path : NULL;
+	if (strlen(path) >= PROC_PATH_MAX - 16)
+		return NULL;
+	return starts_with_proc(path) || is_cpu_list(path) ? path : NULL;
 }
 
 /* "self" becomes a number, as the path may be used by another process later. */
@@ -374,7 +387,7 @@ static long do_pathcall(struct pathcall *c, struct hc_mem *mem)
 		return SYSCALL_NOT_OURS;
 	if (hidden_fd(path))
 		return -ENOENT;
-	kind = proc_lookup(path, &c->t->task, &pid);
+	kind = is_cpu_list(path) ? SYS_CPU_LIST : proc_lookup(path, &c->t->task, &pid);
 	if (kind == PROC_PID_EXE)
 		return do_exe(c, mem, pid);
 	if (c->use != USE_OPEN)

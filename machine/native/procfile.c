@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * procfile.c - open files under /proc whose text is ours.
+ * procfile.c - open files under /proc, and a few under /sys, whose text is ours.
  *
  * The descriptor is that of a host memfd, empty at first as files there are. Its text is made when
  * it is read from the beginning:
@@ -134,7 +134,17 @@ static long write_text(unsigned long fd, const char *text, size_t len)
 	return n;
 }
 
-static long proc_file_fill(unsigned long fd, const struct proc_file_entry *e)
+static long cpu_list_fill(unsigned long fd)
+{
+	unsigned int last = machine_nr_cpus() - 1;
+	char text[16];
+	int len = last ? scnprintf(text, sizeof(text), "0-%u\n", last)
+		       : scnprintf(text, sizeof(text), "0\n");
+
+	return write_text(fd, text, (size_t)len);
+}
+
+static long proc_text_fill(unsigned long fd, const struct proc_file_entry *e)
 {
 	size_t host_len, len;
 	char *host = host_text(e, &host_len), *text;
@@ -146,6 +156,13 @@ static long proc_file_fill(unsigned long fd, const struct proc_file_entry *e)
 	ret = write_text(fd, text, len);
 	proc_free(text, len);
 	return ret;
+}
+
+static long proc_file_fill(unsigned long fd, const struct proc_file_entry *e)
+{
+	if (e->kind == SYS_CPU_LIST)
+		return cpu_list_fill(fd);
+	return proc_text_fill(fd, e);
 }
 
 /* The entry of the memfd; *e is a copy. first: nothing has been read yet; from now on it has. */

@@ -7,6 +7,10 @@
 
 #define PROC_PATH_MAX 128
 
+/* Besides the kinds of linux/proc.c: the lists of processors in SYS_CPU_DIR. */
+#define SYS_CPU_LIST ((enum proc_kind)1000)
+#define SYS_CPU_DIR "/sys/devices/system/cpu/"
+
 /*
  * A descriptor for the file at path (absolute, normalised, of kind and pid), opened with flags of
  * open(). The number, or negative errno.

@@ -20,11 +20,9 @@
 #include <sys/timex.h>
 #include <sys/utsname.h>
 
-#include "../../machine/native/hostcall_table.c"
+#include <quire/unistd.h>
 
-#undef STAT
-#undef STATFS
-#undef STATX
+#include "../../machine/native/hostcall.h"
 
 /* Numbers that x86-64 does not have: the range of the other ABI, and what lies behind it. */
 static int is_gap(unsigned int nr)
