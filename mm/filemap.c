@@ -462,7 +462,7 @@ static vm_fault_t filemap_page_mkwrite(struct vm_fault *vmf)
 }
 
 /* What a program wrote is in the host's file when its mapping is gone. */
-static void filemap_close(struct vm_area_struct *vma)
+static void filemap_unmapped(struct vm_area_struct *vma)
 {
 	const vm_flags_t writable = VM_SHARED | VM_MAYWRITE;
 
@@ -472,7 +472,7 @@ static void filemap_close(struct vm_area_struct *vma)
 }
 
 const struct vm_operations_struct generic_file_vm_ops = {
-	.close = filemap_close,
+	.unmapped = filemap_unmapped,
 	.fault = filemap_fault,
 	.page_mkwrite = filemap_page_mkwrite,
 };

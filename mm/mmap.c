@@ -199,10 +199,9 @@ static vm_flags_t calc_vm_flags(const struct mmap_request *req)
 /* Bytes of a regular file end at the largest loff_t. */
 static bool file_mmap_ok(const struct file *file, pgoff_t pgoff, unsigned long len)
 {
-	const unsigned long max_bytes = LONG_MAX;
+	bool regular = file->f_inode && file->f_inode->i_kind != INODE_ZERO;
+	const unsigned long max_bytes = regular ? LONG_MAX : ULONG_MAX;
 
-	if (!file->f_inode || file->f_inode->i_kind == INODE_ZERO)
-		return true;
 	return len <= max_bytes && pgoff <= (max_bytes - len) >> PAGE_SHIFT;
 }
 

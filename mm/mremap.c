@@ -13,6 +13,7 @@
  * long as it has none; so what merges with it afterwards is what would on Linux.
  */
 #include <quire/err.h>
+#include <quire/fs.h>
 #include <quire/kernel.h>
 #include <quire/mm.h>
 #include <quire/mman.h>
@@ -257,6 +258,15 @@ static unsigned long mremap_to(struct vma_remap *r)
 	return err ? (unsigned long)err : move_vma(r);
 }
 
+/*
+ * /dev/zero, as on Linux, has a say in where it is mapped: a move of several VMAs might not get the
+ * places it asks for.
+ */
+static bool vma_multi_allowed(const struct vm_area_struct *vma)
+{
+	return !vma->vm_file || vma->vm_file->f_inode->i_kind != INODE_ZERO;
+}
+
 /* Several VMAs, each of its own, at the distances they have now. */
 static unsigned long remap_move(struct vma_remap *r)
 {
@@ -270,6 +280,8 @@ static unsigned long remap_move(struct vma_remap *r)
 			break;
 		r->addr = max(r->vma->vm_start, cursor);
 		if (cursor == start && r->addr != start)
+			return (unsigned long)-EFAULT;
+		if (!vma_multi_allowed(r->vma) && (first || r->vma->vm_end < end))
 			return (unsigned long)-EFAULT;
 		r->old_len = r->new_len = min(end, r->vma->vm_end) - r->addr;
 		r->new_addr = new_start + (r->addr - start);

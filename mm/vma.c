@@ -556,6 +556,8 @@ int munmap_prepare(struct mm_struct *mm, unsigned long start, unsigned long end,
 
 static void remove_vma(struct vm_area_struct *vma)
 {
+	if (vma->vm_ops && vma->vm_ops->unmapped)
+		vma->vm_ops->unmapped(vma);
 	if (vma->vm_ops && vma->vm_ops->close)
 		vma->vm_ops->close(vma);
 	vm_area_free(vma);

@@ -101,7 +101,9 @@ struct vm_fault {
 /* How a kind of mapping behaves. All called with mmap_lock held. */
 struct vm_operations_struct {
 	void (*open)(struct vm_area_struct *vma);  /* the VMA was copied: split, fork */
-	void (*close)(struct vm_area_struct *vma); /* the VMA goes away */
+	void (*close)(struct vm_area_struct *vma); /* the VMA goes away; such are not merged away */
+	/* The VMA's addresses are given up. Merging is none of that: another VMA has them then. */
+	void (*unmapped)(struct vm_area_struct *vma);
 	int (*may_split)(struct vm_area_struct *vma, unsigned long addr);
 	int (*mremap)(struct vm_area_struct *vma);
 	/*
