@@ -15,7 +15,7 @@ struct pollfd {
 };
 
 #define EPOLL_EVENT_SIZE 12
-#define EPOLL_BATCH 4096
+#define EPOLL_BATCH ((int)(HC_MAX_COPY / EPOLL_EVENT_SIZE))
 
 /* ---- select, pselect6 -------------------------------------------------------------------- */
 
