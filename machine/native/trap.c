@@ -117,6 +117,8 @@ void exit_to_user(struct native_task *t)
 			if (!(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & ~WORK_FLUSH) &&
 			    !hmm_flush_pending(t->hmm))
 				return;
+			/* As in trap_entry(): who wants a flush may hold the only CPU. */
+			__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
 			cpu_get(t);
 		}
 	}
