@@ -1,11 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# check-includes.sh ROOT: the arrows lib <- arch <- mm <- linux <- machine, cli.
+# check-includes.sh ROOT KERNEL_SOURCE...: the arrows lib <- arch <- mm <- linux <- machine, cli.
 # A freestanding file includes the compiler's headers, <quire/...> and, by name
-# in quotes, files of its own folder.
+# in quotes, files of its own folder. The native kernel's sources and the headers beside
+# them are freestanding, too; the soft machine and the command are hosted.
 set -eu
 
-cd "$1"
+root=$1
+shift
+kernel=()
+for source in "$@"; do
+	kernel+=("$(realpath --relative-to="$root" "$source")")
+done
+cd "$root"
+[ ${#kernel[@]} -eq 0 ] || kernel+=(machine/native/*.h)
 bad=0
 compiler='stdint|stddef|stdbool|stdarg|stdatomic|limits|stdalign|stdnoreturn'
 
@@ -14,7 +22,8 @@ complain() {
 	bad=1
 }
 
-# Every #include of the freestanding folders, as file:line:what.
+include='^[[:space:]]*#[[:space:]]*include'
+# Every #include of the freestanding files, as file:line:what.
 while IFS=: read -r file line what; do
 	what=${what#*include}
 	what=${what//[[:space:]]/}
@@ -30,8 +39,10 @@ while IFS=: read -r file line what; do
 			complain "$file:$line: $what in a freestanding folder"
 		;;
 	esac
-done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include' lib arch mm linux machine/native/kernel \
-	include/quire --include='*.[chS]' 2>/dev/null)
+done < <(
+	grep -rnE "$include" lib arch mm linux include/quire --include='*.[chS]'
+	grep -nHE "$include" "${kernel[@]}" /dev/null
+)
 
 # A folder may not use what stands above it. The headers of a layer are known by
 # where the functions they declare live.

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The smallest port: one CPU, no interrupts, no storage, nobody to wait for; RAM is an array. It
+ * stands for a kernel that takes lib/, arch/x86/ and mm/ and leaves linux/ out: the linker proves that
+ * these functions are all that the core needs. There is no processor behind it, so what a program
+ * would do is done by copy_to_mm() and copy_from_mm().
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <quire/errno.h>
+#include <quire/machine.h>
+#include <quire/mm.h>
+#include <quire/mman.h>
+#include <quire/slab.h>
+#include <quire/trace.h>
+
+#define RAM_BYTES (16ul << 20)
+
+static unsigned char ram[RAM_BYTES] __attribute__((aligned(4096)));
+
+/* ---- The port ------------------------------------------------------------------------------- */
+
+int machine_memory_map(struct e820_entry *map, int max)
+{
+	(void)max;
+	/* The first megabyte is the firmware's, as on a PC. */
+	map[0] = (struct e820_entry){ .addr = 0, .size = RAM_BYTES, .type = E820_TYPE_RAM };
+	map[1] =
+		(struct e820_entry){ .addr = 0xa0000, .size = 0x60000, .type = E820_TYPE_RESERVED };
+	return 2;
+}
+
+bool machine_ram_is_zeroed(void)
+{
+	return true;
+}
+
+unsigned int machine_nr_cpus(void)
+{
+	return 1;
+}
+
+unsigned int machine_cpu_id(void)
+{
+	return 0;
+}
+
+unsigned long machine_irq_save(void)
+{
+	return 0;
+}
+
+void machine_irq_restore(unsigned long flags)
+{
+	(void)flags;
+}
+
+void machine_relax(unsigned int spins)
+{
+	(void)spins;
+	machine_panic("waits for another CPU, and there is none");
+}
+
+void machine_ipi(u64 cpumask, void (*fn)(void *arg), void *arg)
+{
+	(void)cpumask;
+	(void)fn;
+	(void)arg;
+}
+
+int machine_mm_init(struct mm_struct *mm)
+{
+	(void)mm;
+	return 0;
+}
+
+void machine_mm_exit(struct mm_struct *mm)
+{
+	(void)mm;
+}
+
+void machine_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long end,
+		       enum tlb_flush how)
+{
+	(void)mm;
+	(void)start;
+	(void)end;
+	(void)how;
+}
+
+void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)
+{
+	(void)mm;
+	(void)addr;
+	(void)ptep;
+	(void)nr;
+}
+
+void machine_tlb_flush_kernel(unsigned long start, unsigned long end)
+{
+	(void)start;
+	(void)end;
+}
+
+void machine_load_mm(struct mm_struct *mm)
+{
+	(void)mm;
+}
+
+int machine_wait(u32 *word, u32 val, u64 timeout_ns)
+{
+	(void)word;
+	(void)val;
+	(void)timeout_ns;
+	machine_panic("waits for another thread, and there is none");
+}
+
+void machine_wake(u32 *word, int n)
+{
+	(void)word;
+	(void)n;
+}
+
+int machine_block_rw(u64 dev, pgoff_t index, struct page *const *pages, unsigned int n, bool write)
+{
+	(void)dev;
+	(void)index;
+	(void)pages;
+	(void)n;
+	(void)write;
+	return -ENODEV;
+}
+
+int machine_block_flush(u64 dev)
+{
+	(void)dev;
+	return 0;
+}
+
+void machine_block_release(u64 dev)
+{
+	(void)dev;
+}
+
+/* A clock that ticks when it is looked at. */
+u64 machine_clock_ns(void)
+{
+	static u64 now;
+
+	return now += 1000;
+}
+
+u64 machine_realtime_ns(void)
+{
+	return machine_clock_ns();
+}
+
+void machine_log(enum log_level level, const char *text, size_t len)
+{
+	printf("<%d>%.*s\n", (int)level, (int)len, text);
+}
+
+void machine_panic(const char *text)
+{
+	printf("panic: %s\n", text);
+	exit(1);
+}
+
+void machine_random(void *buf, size_t len)
+{
+	memset(buf, 0x5a, len);
+}
+
+void machine_trace(const struct trace_event *event)
+{
+	(void)event;
+}
+
+/* ---- The kernel ----------------------------------------------------------------------------- */
+
+static void expect(bool true_that, const char *what)
+{
+	printf("%s: %s\n", true_that ? "ok" : "FAIL", what);
+	if (!true_that)
+		exit(1);
+}
+
+static void frames_and_objects(void)
+{
+	struct kmem_cache *cache = kmem_cache_create("things", 200, 0, 0, NULL);
+	struct page *page = alloc_pages(GFP_KERNEL, 3);
+	void *object = kmem_cache_alloc(cache, GFP_KERNEL), *text = kmalloc(3000, GFP_KERNEL);
+
+	expect(page && page_to_pfn(page) % 8 == 0, "eight frames in a row");
+	expect(object && text, "an object of a cache, and kmalloc");
+	memset(text, 'x', 3000);
+	kfree(text);
+	kmem_cache_free(cache, object);
+	expect(kmem_cache_destroy(cache) == 0, "no object is left");
+	__free_pages(page, 3);
+}
+
+static void address_spaces(void)
+{
+	struct mm_struct *mm = mm_alloc(), *child;
+	unsigned long addr = do_mmap(mm, NULL, 0, 1ul << 20, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, 0, NULL);
+	char text[6] = "";
+
+	expect(!IS_ERR_VALUE(addr), "a mapping");
+	expect(copy_to_mm(mm, addr + 4094, "bare", 5) == 0, "a write over the end of a page");
+	child = dup_mm(mm);
+	up_write(&mm->mmap_lock);
+	expect(!IS_ERR(child) && copy_to_mm(child, addr + 4094, "BARE", 5) == 0,
+	       "a child's own copy");
+	expect(copy_from_mm(mm, text, addr + 4094, 5) == 0 && !strcmp(text, "bare"),
+	       "the parent's is as it was");
+	expect(do_page_fault(mm, addr - 4096, X86_PF_USER).signo == 11, "a fault in no mapping");
+	mmput(child);
+	mmput(mm);
+}
+
+static unsigned long free_frames(void)
+{
+	kmem_cache_shrink_all();
+	drain_all_pages();
+	return nr_free_pages();
+}
+
+int main(void)
+{
+	unsigned long free_at_first;
+
+	page_offset_base = (unsigned long)ram;
+	expect(mm_init() == 0, "boot");
+	free_at_first = free_frames();
+	frames_and_objects();
+	address_spaces();
+	expect(free_frames() == free_at_first, "every frame is back");
+	return 0;
+}
