@@ -278,13 +278,27 @@ static void start(pthread_t *thread, void *(*fn)(void *), void *arg)
 }
 
 /* The command was killed, or the kernel panicked: no guest may go on. */
+static void *killer(void *entry)
+{
+	const struct kernel_entry *kernel = entry;
+
+	/* Takes a virtual CPU, which a guest that is stuck may never give back. */
+	for (;;) {
+		kernel->kill_guests(NULL);
+		usleep(10000);
+	}
+	return NULL;
+}
+
+/* Politely at first, so that what was written to mappings reaches the files. */
 static void kill_all(const struct machine *m)
 {
+	pthread_t thread;
+
 	if (!shared->panicked) {
-		for (int i = 0; i < 50 && shared->nr_tasks; i++) {
-			m->entry->kill_guests(NULL);
+		start(&thread, killer, (void *)(uintptr_t)m->entry);
+		for (int i = 0; i < 50 && __atomic_load_n(&shared->nr_tasks, __ATOMIC_SEQ_CST); i++)
 			usleep(10000);
-		}
 	}
 	for (uint32_t i = 0; i < shared->nr_records && i < MAX_PROCESS_RECORDS; i++)
 		if (shared->record[i].status == -1 && shared->record[i].pid > 1)
