@@ -46,6 +46,8 @@ unsigned int fault_around_order = 4;
 
 /* A touch beside a present page fills this much, so that scattered growth has few mappings. */
 #define NEIGHBOUR_ORDER 2u
+/* A write to data beside pages that were copied already copies this much at most. */
+#define COW_MAX_ORDER 4u
 
 #define FAULT_DONE(kind) ((vm_fault_t)(kind) << VM_FAULT_KIND_SHIFT)
 
@@ -403,48 +405,186 @@ static void wp_page_reuse(struct vm_fault *vmf)
 }
 
 /*
- * Put a private copy where the old page was, unless the entry has changed: true when the copy is in
- * place, and the entry's reference to the old page is then the caller's. page_table_lock held.
+ * Programs write their data in runs, up or down. A write beside pages that are the program's own
+ * already copies an aligned block of pages, as far as they are there and not its own.
  */
-static bool wp_replace_page(struct vm_fault *vmf, struct page *old, struct page *new_page)
-{
-	struct tlb_hull hull = TLB_HULL_NONE;
-	struct mm_delta delta = { 0 };
+struct cow_block {
+	unsigned int order;
+	unsigned long base; /* address of the block */
+	pte_t *ptep; /* of base */
+	struct page *copy; /* 2^order frames */
+	struct page *old[1U << COW_MAX_ORDER]; /* what was copied, with a reference to put, or NULL */
+};
 
-	if (!pte_unchanged(vmf))
-		return false;
-	if (pte_young(ptep_get_and_clear(vmf->pte))) {
-		tlb_hull_add(&hull, vmf->address, TLB_FLUSH_ALL);
-		tlb_hull_flush(vmf_mm(vmf), &hull);
-	}
-	page_init_anon(new_page, linear_page_index(vmf->vma, vmf->address));
-	page_remove_rmap(old, &delta);
-	page_add_rmap(new_page, &delta);
-	mm_delta_add(vmf_mm(vmf), &delta);
-	set_pte(vmf->pte, mk_fault_pte(vmf, page_to_pfn(new_page)));
-	count_mm_event(vmf_mm(vmf), MM_EV_COW, 1);
-	update_mmu(vmf);
-	return true;
+/* Entries beside this one, going one way, that are the program's own: as many as matter. */
+static unsigned int own_run(const struct vm_fault *vmf, bool up)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+	unsigned long index = pte_index(vmf->address), room, n = 0;
+
+	if (up)
+		room = min(PTRS_PER_PTE - 1 - index,
+			   ((vma->vm_end - vmf->address) >> PAGE_SHIFT) - 1);
+	else
+		room = min(index, (vmf->address - vma->vm_start) >> PAGE_SHIFT);
+	room = min(room, 1UL << COW_MAX_ORDER);
+	while (n < room && pte_write(ptep_get(up ? vmf->pte + n + 1 : vmf->pte - n - 1)))
+		n++;
+	return (unsigned int)n;
 }
 
-/* The caller's reference to old is consumed. No lock held but mmap_lock. */
-static vm_fault_t wp_page_copy(struct vm_fault *vmf, struct page *old)
+/*
+ * Of a file: only what will not change any more, for changes are seen in pages not written yet.
+ * Anonymous pages are shared with a child that is perhaps about to exec: no more than a few.
+ */
+static unsigned int cow_order(const struct vm_fault *vmf, bool anon)
+{
+	unsigned int most = min(anon ? NEIGHBOUR_ORDER : COW_MAX_ORDER, fault_around_order);
+	unsigned int run;
+
+	if (!anon && !(vmf->vma->vm_file && vmf->vma->vm_file->f_inode->i_stable))
+		return 0;
+	if (!most || vmf->flags & FAULT_FLAG_REMOTE)
+		return 0;
+	run = max(own_run(vmf, true), own_run(vmf, false));
+	return run ? min((unsigned int)fls64(run) + 1, most) : 0;
+}
+
+static struct page *cow_copy(const struct vm_fault *vmf, const struct cow_block *block)
+{
+	return block->copy + ((vmf->address - block->base) >> PAGE_SHIFT);
+}
+
+/* Frames for a block of the order, or for the page alone if memory is scarce. */
+static bool cow_block_alloc(const struct vm_fault *vmf, unsigned int order, struct cow_block *block)
+{
+	struct page *copy = NULL;
+
+	if (order)
+		copy = alloc_pages(GFP_ANON | __GFP_NOWARN | __GFP_NORETRY, order);
+	if (copy) {
+		split_page(copy, order);
+	} else {
+		order = 0;
+		copy = alloc_page(GFP_ANON);
+	}
+	block->order = order;
+	block->copy = copy;
+	block->base = vmf->address & ~((PAGE_SIZE << order) - 1);
+	block->ptep = vmf->pte - ((vmf->address - block->base) >> PAGE_SHIFT);
+	memset(block->old, 0, sizeof(block->old));
+	return copy;
+}
+
+/* No lock held but mmap_lock: what was not used goes back, and the entries' old pages. */
+static void cow_block_put(struct cow_block *block)
+{
+	for (unsigned int i = 0; i < 1U << block->order; i++)
+		put_page(block->old[i] ? block->old[i] : block->copy + i);
+}
+
+/*
+ * The page to copy for the entry at addr, with a reference: the entry's own, or, from the cache
+ * (mapping->lock held), a new one. NULL: nothing is to be done.
+ */
+static struct page *cow_source(const struct vm_fault *vmf, unsigned long addr, pte_t pte,
+			       struct address_space *mapping)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+	pgoff_t index = linear_page_index(vma, addr);
+	struct page *page = NULL;
+
+	if (addr == vmf->address)
+		return vmf->page;
+	if (addr < vma->vm_start || addr >= vma->vm_end)
+		return NULL;
+	if (pte_none(pte)) {
+		if (mapping && index < ((u64)mapping->host->i_size + PAGE_SIZE - 1) >> PAGE_SHIFT)
+			page = find_get_page(mapping, index);
+		return page;
+	}
+	if (pte_accessible(pte) && !pte_write(pte))
+		page = pte_page(pte);
+	/* Pages of the two kinds have different reasons to be copied with others. */
+	if (page && (PageAnon(page) != PageAnon(vmf->page) || page_sole_owner(page)))
+		page = NULL;
+	return page;
+}
+
+/* Give the TLBs those entries of the block that have a copy now. */
+static void cow_block_fill(struct vm_fault *vmf, const struct cow_block *block)
+{
+	unsigned int nr = 1U << block->order;
+
+	for (unsigned int i = 0, n; i < nr; i += n + 1) {
+		for (n = 0; i + n < nr && block->old[i + n]; n++)
+			;
+		if (n)
+			machine_tlb_replace(vmf_mm(vmf), block->base + i * PAGE_SIZE,
+					    &block->ptep[i].pte, n);
+	}
+}
+
+/*
+ * Put the copies in place: of vmf->page, whose contents are in its frame already, and of what is
+ * beside it. mapping: where absent neighbours may be found, locked, or NULL. page_table_lock held.
+ */
+static void cow_block_map(struct vm_fault *vmf, struct cow_block *block,
+			  struct address_space *mapping)
+{
+	bool fill = !(vmf->flags & FAULT_FLAG_REMOTE), was_young = false;
+	struct mm_struct *mm = vmf_mm(vmf);
+	struct mm_delta delta = { 0 };
+	long copied = 0;
+
+	for (unsigned int i = 0; i < 1U << block->order; i++) {
+		unsigned long addr = block->base + i * PAGE_SIZE;
+		pte_t *ptep = block->ptep + i, pte = ptep_get(ptep);
+		struct page *old = cow_source(vmf, addr, pte, mapping);
+
+		if (!old)
+			continue;
+		if (addr != vmf->address)
+			copy_user_page(block->copy + i, old);
+		if (!pte_none(pte)) {
+			was_young |= pte_young(ptep_get_and_clear(ptep));
+			page_remove_rmap(old, &delta);
+		}
+		page_init_anon(block->copy + i, linear_page_index(vmf->vma, addr));
+		page_add_rmap(block->copy + i, &delta);
+		pte = mk_fault_pte(vmf, page_to_pfn(block->copy + i));
+		set_pte(ptep, fill ? pte_mkyoung(pte) : pte);
+		block->old[i] = old;
+		copied++;
+	}
+	mm_delta_add(mm, &delta);
+	count_mm_event(mm, MM_EV_COW, copied);
+	if (fill)
+		cow_block_fill(vmf, block);
+	else if (was_young)
+		machine_tlb_flush(mm, vmf->address, vmf->address + PAGE_SIZE, TLB_FLUSH_ALL);
+}
+
+/* The caller's reference to vmf->page is consumed. No lock held but mmap_lock. */
+static vm_fault_t wp_page_copy(struct vm_fault *vmf, unsigned int order)
 {
 	struct mm_struct *mm = vmf_mm(vmf);
-	struct page *new_page = alloc_page(GFP_ANON);
+	struct cow_block block;
 	bool replaced;
 
-	if (!new_page) {
-		put_page(old);
+	if (!cow_block_alloc(vmf, order, &block)) {
+		put_page(vmf->page);
 		return VM_FAULT_OOM;
 	}
-	copy_user_page(new_page, old);
+	copy_user_page(cow_copy(vmf, &block), vmf->page);
 	spin_lock(&mm->page_table_lock);
-	replaced = wp_replace_page(vmf, old, new_page);
+	replaced = pte_unchanged(vmf);
+	if (replaced)
+		cow_block_map(vmf, &block, NULL);
 	spin_unlock(&mm->page_table_lock);
 
-	put_page(replaced ? old : new_page);
-	put_page(old);
+	cow_block_put(&block);
+	put_page(vmf->page);
 	return FAULT_DONE(replaced ? TRACE_FAULT_COW : TRACE_FAULT_SPURIOUS);
 }
 
@@ -501,6 +641,7 @@ static vm_fault_t do_wp_page(struct vm_fault *vmf)
 {
 	struct mm_struct *mm = vmf_mm(vmf);
 	struct page *page = pte_page(vmf->orig_pte);
+	unsigned int order;
 
 	if (!page) {
 		if (pte_is_zero_page(vmf->orig_pte) && vma_is_anonymous(vmf->vma))
@@ -515,8 +656,9 @@ static vm_fault_t do_wp_page(struct vm_fault *vmf)
 	}
 	get_page(page);
 	vmf->page = page;
+	order = cow_order(vmf, PageAnon(page));
 	spin_unlock(&mm->page_table_lock);
-	return vmf->vma->vm_flags & VM_SHARED ? wp_page_shared(vmf) : wp_page_copy(vmf, page);
+	return vmf->vma->vm_flags & VM_SHARED ? wp_page_shared(vmf) : wp_page_copy(vmf, order);
 }
 
 /* ---- Memory with a backing ---------------------------------------------------------------- */
@@ -614,34 +756,27 @@ static vm_fault_t do_read_fault(struct vm_fault *vmf)
 static vm_fault_t do_cow_fault(struct vm_fault *vmf)
 {
 	struct mm_struct *mm = vmf_mm(vmf);
-	struct page *copy = alloc_page(GFP_ANON);
-	struct mm_delta delta = { 0 };
+	struct cow_block block;
 	vm_fault_t ret;
 	bool mapped;
 
-	if (!copy)
+	if (!cow_block_alloc(vmf, cow_order(vmf, false), &block))
 		return VM_FAULT_OOM;
 	ret = vma_fault(vmf);
 	if (ret & VM_FAULT_ERROR) {
-		put_page(copy);
+		cow_block_put(&block);
 		return ret;
 	}
-	copy_user_page(copy, vmf->page);
+	copy_user_page(cow_copy(vmf, &block), vmf->page);
 	spin_lock(&mm->page_table_lock);
 	mapped = pte_none(ptep_get(vmf->pte));
-	if (mapped) {
-		page_init_anon(copy, linear_page_index(vmf->vma, vmf->address));
-		page_add_rmap(copy, &delta);
-		mm_delta_add(mm, &delta);
-		set_pte(vmf->pte, mk_fault_pte(vmf, page_to_pfn(copy)));
-		count_mm_event(mm, MM_EV_COW, 1);
-		update_mmu(vmf);
-	}
+	if (mapped)
+		cow_block_map(vmf, &block, vma_mapping(vmf->vma));
 	spin_unlock(&mm->page_table_lock);
 	unlock_mapping(vmf->vma);
-	put_page(vmf->page);
+	cow_block_put(&block);
 	if (!mapped)
-		put_page(copy);
+		put_page(vmf->page);
 	return ret | FAULT_DONE(mapped ? TRACE_FAULT_COW : TRACE_FAULT_SPURIOUS);
 }
 

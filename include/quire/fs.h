@@ -48,6 +48,7 @@ struct inode {
 	u64 i_version;	  /* change time of the host file in ns, when the cache was known good */
 	u64 i_blkdev;	  /* number for machine_block_rw(); 0 none */
 	bool i_writable;  /* the port can write it back */
+	bool i_stable;	  /* nobody is likely to change it: it may be copied before it must be */
 	struct list_head i_hash; /* host files: by identity; under the inode lock, as i_lru */
 	struct list_head i_lru;	 /* host files: coldest first */
 };

@@ -111,6 +111,14 @@ void machine_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long 
  */
 void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr);
 
+/*
+ * As machine_tlb_flush() and then machine_tlb_fill() of nr entries, all young and present, which have
+ * got other frames: a port that can put a translation in the place of another saves the first
+ * step. When it returns no CPU uses the old ones, whether or not the new ones were entered.
+ */
+void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
+			 unsigned int nr);
+
 /* As machine_tlb_flush() for kernel addresses, on every CPU (vmalloc, kmap). May sleep. */
 void machine_tlb_flush_kernel(unsigned long start, unsigned long end);
 

@@ -26,6 +26,7 @@
 #define X_OK 1
 #define AT_EACCESS 0x200
 #define PATH_BUF PAGE_SIZE
+#define STABLE_AGE_NS (60 * 1000000000ull) /* a file not changed for so long */
 
 static u64 change_time(const struct host_stat *st)
 {
@@ -42,6 +43,7 @@ static int inode_give_storage(struct inode *inode, int fd, bool writable)
 		return err;
 	inode->i_blkdev = dev;
 	inode->i_writable |= writable;
+	inode->i_stable &= !writable;
 	return 0;
 }
 
@@ -70,6 +72,7 @@ static void inode_revalidate(struct inode *inode, int fd, struct host_stat *st)
 		truncate_setsize_locked(inode, st->st_size);
 	invalidate_mapping_locked(mapping);
 	inode->i_version = change_time(st);
+	inode->i_stable = false;
 }
 
 /* The inode of a regular file that fd has open, with a reference. */
@@ -85,6 +88,7 @@ static struct inode *inode_of_fd(int fd, struct host_stat *st, bool writable)
 	if (!inode->i_blkdev) {
 		inode->i_size = st->st_size;
 		inode->i_version = change_time(st);
+		inode->i_stable = inode->i_version + STABLE_AGE_NS < machine_realtime_ns();
 		err = inode_give_storage(inode, fd, writable);
 	} else {
 		inode_revalidate(inode, fd, st);
@@ -202,6 +206,7 @@ void native_inode_changed(struct inode *inode, int fd)
 		return;
 	if (st.st_size != inode->i_size)
 		truncate_setsize_locked(inode, st.st_size);
+	inode->i_stable = false;
 	inode->i_version = change_time(&st);
 }
 

@@ -172,6 +172,13 @@ void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
 	(void)nr;
 }
 
+void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
+			 unsigned int nr)
+{
+	(void)ptep;
+	machine_tlb_flush(mm, addr, addr + ((unsigned long)nr << PAGE_SHIFT), TLB_FLUSH_ALL);
+}
+
 /* Kernel addresses are the process's own and go through no TLB of ours. */
 void machine_tlb_flush_kernel(unsigned long start, unsigned long end)
 {
