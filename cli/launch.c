@@ -49,7 +49,7 @@
 #define PAGE 4096ul
 #define ORPHAN_PATIENCE_MS 10000
 
-extern const char quire_kernel_elf[], quire_kernel_elf_end[];
+extern const char quire_kernel_elf[];
 
 static uint64_t clock_ns(void)
 {
@@ -103,10 +103,36 @@ static int receive_fd(int sock)
 /* ---- RAM --------------------------------------------------------------------------------- */
 
 /*
- * A file on a tmpfs of our own with huge pages. It is mounted in a mount name space that only a
- * short-lived helper enters (with a user name space if we are nobody special), so that no guest
- * sees it; the open file keeps it alive.
+ * A file on a tmpfs of our own with huge pages, which no guest sees; the open file keeps it alive.
+ * Who may mount does so without a place in any tree. For the others a short-lived helper mounts it
+ * in a user and a mount name space of its own.
  */
+static int open_unattached_tmpfs(void)
+{
+	static const char *const options[][2] = {
+		{ "huge", "always" }, { "size", "100%" }, { "mode", "700" },
+	};
+	int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC), mnt, fd;
+
+	if (fs < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, options[i][0], options[i][1], 0))
+			goto fail;
+	if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		goto fail;
+	mnt = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	close(fs);
+	if (mnt < 0)
+		return -1;
+	fd = openat(mnt, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	close(mnt);
+	return fd;
+fail:
+	close(fs);
+	return -1;
+}
+
 static void huge_tmpfs_helper(int sock) __attribute__((noreturn));
 
 static bool write_file(const char *path, const char *text)
@@ -137,7 +163,7 @@ static void huge_tmpfs_helper(int sock)
 {
 	int fd;
 
-	if (unshare(CLONE_NEWNS) && !enter_user_namespace())
+	if (!enter_user_namespace())
 		_exit(1);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("quire", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "huge=always,size=100%,mode=700"))
@@ -148,11 +174,11 @@ static void huge_tmpfs_helper(int sock)
 
 static int open_huge_tmpfs(void)
 {
-	int sock[2], fd = -1, status;
+	int sock[2], fd = open_unattached_tmpfs(), status;
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
-		return -1;
+	if (fd >= 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
+		return fd;
 	pid = fork();
 	if (!pid) {
 		close(sock[0]);
@@ -218,44 +244,45 @@ static void must_map(uint64_t addr, size_t len, int prot, int flags, int fd, off
 		    strerror(errno));
 }
 
-static int kernel_file(void)
+/* Text and constants, in a file of their own. */
+static void map_kernel_text(const Elf64_Phdr *ph)
 {
-	size_t size = (size_t)(quire_kernel_elf_end - quire_kernel_elf);
 	int fd = memfd_create("quire-kernel", MFD_CLOEXEC);
 
-	if (fd < 0 || write(fd, quire_kernel_elf, size) != (ssize_t)size)
+	if (fd < 0 || write(fd, quire_kernel_elf + ph->p_offset, ph->p_filesz) !=
+			      (ssize_t)ph->p_filesz)
 		die(EXIT_QUIRE, "no memory object for the guest kernel: %s", strerror(errno));
-	return fd;
+	must_map(ph->p_vaddr, ph->p_filesz, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0, "kernel text");
+	close(fd);
 }
 
-/* Maps text from a file of its own; data are the first frames of RAM. */
+/* The first frames of RAM. Few of them are ever touched: no huge page is spent on them. */
+static uint64_t map_kernel_data(const struct machine *m, const Elf64_Phdr *ph, int ram_fd)
+{
+	uint64_t bytes = (ph->p_memsz + PAGE - 1) & ~(PAGE - 1);
+
+	if (bytes + (4ul << 20) > m->opt->ram)
+		die(EXIT_QUIRE, "--ram is too small: the least that works is 16M");
+	must_map(ph->p_vaddr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd, 0, "kernel data");
+	madvise((void *)ph->p_vaddr, bytes, MADV_NOHUGEPAGE);
+	memcpy((void *)ph->p_vaddr, quire_kernel_elf + ph->p_offset, ph->p_filesz);
+	return bytes;
+}
+
 static uint64_t load_kernel(struct machine *m, int ram_fd)
 {
 	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)quire_kernel_elf;
 	const Elf64_Phdr *ph = (const Elf64_Phdr *)(quire_kernel_elf + eh->e_phoff);
 	uint64_t data_bytes = 0;
-	int fd = kernel_file();
 
 	for (int i = 0; i < eh->e_phnum; i++) {
 		if (ph[i].p_type != PT_LOAD)
 			continue;
-		if (!(ph[i].p_flags & PF_W)) {
-			must_map(ph[i].p_vaddr & ~(PAGE - 1),
-				 ph[i].p_filesz + (ph[i].p_vaddr & (PAGE - 1)),
-				 PROT_READ | PROT_EXEC, MAP_PRIVATE, fd,
-				 (off_t)(ph[i].p_offset & ~(PAGE - 1)), "kernel text");
-			continue;
-		}
-		data_bytes = (ph[i].p_memsz + PAGE - 1) & ~(PAGE - 1);
-		if (data_bytes + (4ul << 20) > m->opt->ram)
-			die(EXIT_QUIRE, "--ram is too small: the least that works is 16M");
-		if (pwrite(ram_fd, quire_kernel_elf + ph[i].p_offset, ph[i].p_filesz, 0) !=
-		    (ssize_t)ph[i].p_filesz)
-			die(EXIT_QUIRE, "cannot write the kernel's data: %s", strerror(errno));
-		must_map(ph[i].p_vaddr, data_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd, 0,
-			 "kernel data");
+		if (ph[i].p_flags & PF_W)
+			data_bytes = map_kernel_data(m, &ph[i], ram_fd);
+		else
+			map_kernel_text(&ph[i]);
 	}
-	close(fd);
 	must_map(DIRECT_MAP_BASE, m->opt->ram, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
 		 ram_fd, 0, "RAM");
 	madvise((void *)DIRECT_MAP_BASE, m->opt->ram, MADV_DONTDUMP);

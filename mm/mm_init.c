@@ -136,12 +136,26 @@ static void drop_costly_ranges(void)
 	}
 }
 
-/* Frames that mem_map and the pageblock types take together for RAM up to max_pfn. */
+/* Bytes of a table of the pageblocks' types for RAM up to max_pfn, and of one of struct pages. */
+static unsigned long types_bytes(void)
+{
+	return PAGE_ALIGN(ALIGN(max_pfn, MAX_ORDER_NR_PAGES) >> PAGEBLOCK_ORDER);
+}
+
+static unsigned long mem_map_bytes(void)
+{
+	return PAGE_ALIGN(ALIGN(max_pfn, MAX_ORDER_NR_PAGES) * sizeof(struct page));
+}
+
+/*
+ * Frames that both take together. Where RAM is plenty they are whole pageblocks, so that the first
+ * entries of both, which are used first, share a large page of whoever provides the RAM.
+ */
 static unsigned long boot_table_frames(void)
 {
-	unsigned long frames = ALIGN(max_pfn, MAX_ORDER_NR_PAGES);
+	unsigned long frames = (types_bytes() + mem_map_bytes()) >> PAGE_SHIFT;
 
-	return DIV_ROUND_UP(frames * sizeof(struct page) + (frames >> PAGEBLOCK_ORDER), PAGE_SIZE);
+	return max_pfn < 64 * PAGEBLOCK_NR_PAGES ? frames : ALIGN(frames, PAGEBLOCK_NR_PAGES);
 }
 
 static int alloc_boot_tables(void)
@@ -158,8 +172,8 @@ static int alloc_boot_tables(void)
 	}
 	if (pfn == MEMBLOCK_NONE)
 		return -ENOMEM;
-	mem_map = __va((phys_addr_t)pfn << PAGE_SHIFT);
-	pageblock_types = (u8 *)(mem_map + ALIGN(max_pfn, MAX_ORDER_NR_PAGES));
+	pageblock_types = __va((phys_addr_t)pfn << PAGE_SHIFT);
+	mem_map = (struct page *)(pageblock_types + types_bytes());
 	return 0;
 }
 
