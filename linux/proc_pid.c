@@ -14,7 +14,7 @@
 
 static unsigned long mm_hiwater_rss(struct mm_struct *mm)
 {
-	return max(mm->hiwater_rss, get_mm_rss(mm));
+	return max(READ_ONCE(mm->hiwater_rss), get_mm_rss(mm));
 }
 
 /* Bit n-1 for each signal n that has such a handler. */
@@ -58,24 +58,25 @@ static void show_cpu_list(struct seq_file *m)
 /* The value of a "VmXxx:" line in KiB; false: not one of memory. */
 static bool status_kb(const struct text_line *line, struct mm_struct *mm, unsigned long *kb)
 {
-	unsigned long text = min(mm_text_pages(mm), mm->exec_vm);
+	unsigned long total = READ_ONCE(mm->total_vm), exec = READ_ONCE(mm->exec_vm);
+	unsigned long text = min(mm_text_pages(mm), exec);
 	const struct {
 		const char *key;
 		unsigned long pages;
 	} values[] = {
-		{ "VmPeak:", max(mm->hiwater_vm, mm->total_vm) },
-		{ "VmSize:", mm->total_vm },
-		{ "VmLck:", mm->locked_vm },
+		{ "VmPeak:", max(READ_ONCE(mm->hiwater_vm), total) },
+		{ "VmSize:", total },
+		{ "VmLck:", READ_ONCE(mm->locked_vm) },
 		{ "VmPin:", 0 },
 		{ "VmHWM:", mm_hiwater_rss(mm) },
 		{ "VmRSS:", get_mm_rss(mm) },
 		{ "RssAnon:", get_mm_counter(mm, MM_ANONPAGES) },
 		{ "RssFile:", get_mm_counter(mm, MM_FILEPAGES) },
 		{ "RssShmem:", get_mm_counter(mm, MM_SHMEMPAGES) },
-		{ "VmData:", mm->data_vm },
-		{ "VmStk:", mm->stack_vm },
+		{ "VmData:", READ_ONCE(mm->data_vm) },
+		{ "VmStk:", READ_ONCE(mm->stack_vm) },
 		{ "VmExe:", text },
-		{ "VmLib:", mm->exec_vm - text },
+		{ "VmLib:", exec - text },
 		{ "VmPTE:", (unsigned long)atomic_long_read(&mm->pgtables_bytes) >> PAGE_SHIFT },
 		{ "VmSwap:", get_mm_counter(mm, MM_SWAPENTS) },
 	};
@@ -201,7 +202,7 @@ static unsigned long stat_mm_field(struct mm_struct *mm, int field)
 		return 0;
 	switch (field) {
 	case STAT_VSIZE:
-		return mm->total_vm << PAGE_SHIFT;
+		return READ_ONCE(mm->total_vm) << PAGE_SHIFT;
 	case STAT_RSS:
 		return get_mm_rss(mm);
 	case STAT_START_CODE:
@@ -306,9 +307,9 @@ void pid_statm_show(struct seq_file *m, struct proc_task *t)
 		seq_puts(m, "0 0 0 0 0 0 0\n");
 		return;
 	}
-	seq_printf(m, "%lu %lu %lu %lu 0 %lu 0\n", mm->total_vm, get_mm_rss(mm),
+	seq_printf(m, "%lu %lu %lu %lu 0 %lu 0\n", READ_ONCE(mm->total_vm), get_mm_rss(mm),
 		   get_mm_counter(mm, MM_FILEPAGES) + get_mm_counter(mm, MM_SHMEMPAGES),
-		   mm_text_pages(mm), mm->data_vm + mm->stack_vm);
+		   mm_text_pages(mm), READ_ONCE(mm->data_vm) + READ_ONCE(mm->stack_vm));
 }
 
 /* ---- The program's own memory ----------------------------------------------------------------- */

@@ -94,15 +94,21 @@ static bool is_data_mapping(vm_flags_t flags)
 	return (flags & (VM_WRITE | VM_SHARED | VM_STACK)) == VM_WRITE;
 }
 
+/* mmap_lock held for writing; /proc reads without it. */
+static void account(unsigned long *counter, long npages)
+{
+	WRITE_ONCE(*counter, *counter + (unsigned long)npages);
+}
+
 void vm_stat_account(struct mm_struct *mm, vm_flags_t flags, long npages)
 {
-	mm->total_vm += (unsigned long)npages;
+	account(&mm->total_vm, npages);
 	if ((flags & (VM_EXEC | VM_WRITE | VM_STACK)) == VM_EXEC)
-		mm->exec_vm += (unsigned long)npages;
+		account(&mm->exec_vm, npages);
 	else if (flags & VM_STACK)
-		mm->stack_vm += (unsigned long)npages;
+		account(&mm->stack_vm, npages);
 	else if (is_data_mapping(flags))
-		mm->data_vm += (unsigned long)npages;
+		account(&mm->data_vm, npages);
 }
 
 bool may_expand_vm(struct mm_struct *mm, vm_flags_t flags, unsigned long npages)

@@ -117,7 +117,7 @@ static inline void vm_unacct_memory(unsigned long pages)
 static inline void update_hiwater_vm(struct mm_struct *mm)
 {
 	if (mm->hiwater_vm < mm->total_vm)
-		mm->hiwater_vm = mm->total_vm;
+		WRITE_ONCE(mm->hiwater_vm, mm->total_vm);
 }
 
 /* ---- Others --------------------------------------------------------------------------------- */

@@ -78,9 +78,32 @@ static bool tlb_allows(const struct tlb_entry *entry, enum soft_access kind)
 	return kind == SOFT_LOAD || entry->exec;
 }
 
+/*
+ * Aligned words are loaded and stored whole and in the processor's order, as on x86: programs
+ * build locks on that.
+ */
+#define COPY_WORD(type, frame, buf, kind)                                          \
+	do {                                                                       \
+		type word;                                                         \
+                                                                                   \
+		if ((kind) == SOFT_STORE) {                                        \
+			memcpy(&word, buf, sizeof(word));                          \
+			__atomic_store_n((type *)(frame), word, __ATOMIC_RELEASE); \
+		} else {                                                           \
+			word = __atomic_load_n((type *)(frame), __ATOMIC_ACQUIRE); \
+			memcpy(buf, &word, sizeof(word));                          \
+		}                                                                  \
+	} while (0)
+
 static void copy_bytes(void *frame, void *buf, size_t len, enum soft_access kind)
 {
-	if (kind == SOFT_STORE)
+	unsigned long at = (unsigned long)frame;
+
+	if (len == sizeof(u32) && at % sizeof(u32) == 0)
+		COPY_WORD(u32, frame, buf, kind);
+	else if (len == sizeof(u64) && at % sizeof(u64) == 0)
+		COPY_WORD(u64, frame, buf, kind);
+	else if (kind == SOFT_STORE)
 		memcpy(frame, buf, len);
 	else
 		memcpy(buf, frame, len);
@@ -172,8 +195,7 @@ void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
 	(void)nr;
 }
 
-void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
-			 unsigned int nr)
+void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)
 {
 	(void)ptep;
 	machine_tlb_flush(mm, addr, addr + ((unsigned long)nr << PAGE_SHIFT), TLB_FLUSH_ALL);
