@@ -28,11 +28,11 @@ static void alarm_in(int ms)
 }
 
 #define IS_EINTR(call) \
-	(count = 0, alarm_in(30), errno = 0, (call) == -1 && errno == EINTR && count == 1)
+	(count = 0, alarm_in(100), errno = 0, (call) == -1 && errno == EINTR && count == 1)
 
 static void *kicker(void *arg)
 {
-	sleep_ms(30);
+	sleep_ms(100);
 	pthread_kill(*(pthread_t *)arg, SIGUSR1);
 	return NULL;
 }
@@ -77,12 +77,12 @@ int main(void)
 	CHECK(IS_EINTR(nanosleep(&ts, NULL)), "nor nanosleep");
 	pid = split();
 	if (!pid) {
-		sleep_ms(80);
+		sleep_ms(400);
 		MUST(write(p[1], "r", 1));
 		_exit(3);
 	}
 	count = 0;
-	alarm_in(20);
+	alarm_in(50);
 	CHECK(read(p[0], &c, 1) == 1 && c == 'r' && count == 1, "read is restarted");
 	count = 0;
 	alarm_in(1);

@@ -13,7 +13,7 @@ JOB_LINE = ((rb'(line \d+:) +\d+', rb'\1 PID'),)
 class Case:
     def __init__(self, name, script, *, shell='/bin/sh', argv=None, quick=True, timeout=60,
                  files=(), dialogue=None, options=(), squeeze=None, may_leave=False, data=None,
-                 max_seconds=None, expect=None):
+                 max_seconds=None, expect=None, needs=None):
         self.name, self.script, self.shell = name, script, shell
         self.argv = argv                # instead of a script
         self.quick, self.timeout = quick, timeout
@@ -24,6 +24,7 @@ class Case:
         self.may_leave = may_leave      # on the host a process outlives the command
         self.data = data                # name of a file that run.py prepares
         self.max_seconds = max_seconds  # under quire
+        self.needs = needs              # a directory to write to, without which there is no test
         self.expect = expect or {}      # what differs from the host on purpose
 
     def command(self):
@@ -81,8 +82,8 @@ CASES = [
     guest('killed-11', 'segv', program='status'),
 
     # A process left behind ends with the machine, unless it is waited for.
-    guest('orphan', 'orphan', '3000', program='status', files=('orphan-finished',),
-          may_leave=True, max_seconds=2.5, expect={'orphan-finished': 'No such file or directory'}),
+    guest('orphan', 'orphan', '30000', program='status', files=('orphan-finished',),
+          may_leave=True, max_seconds=20, expect={'orphan-finished': 'No such file or directory'}),
     guest('orphan-wait', 'orphan', '300', program='status', files=('orphan-finished',),
           may_leave=True, options=['--wait'],
           expect={'orphan-finished': '0 d41d8cd98f00b204e9800998ecf8427e'}),
@@ -194,7 +195,7 @@ if __name__ == "__main__":
     print(sum(s.buf)); s.close(); s.unlink()
     e = mp.Event(); p = mp.Process(target=e.wait); p.start(); e.set(); p.join(); print(p.exitcode)
     p = mp.Process(target=lambda: __import__("time").sleep(100)); p.start(); p.terminate(); p.join(); print(p.exitcode)
-'''], timeout=90),
+'''], timeout=90, needs='/dev/shm'),
     Case('sqlite', '''
         sqlite3 db <<'END'
 PRAGMA journal_mode=WAL;

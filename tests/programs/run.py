@@ -60,7 +60,7 @@ class Runner:
         try:
             r = sandbox.run(before + self.words(case), directory,
                             sandbox.environment(directory, self.env), timeout, case.dialogue,
-                            grace=0.2 if case.may_leave and not before else 1.0)
+                            grace=0.2 if case.may_leave and not before else 5.0)
             r.files = sandbox.file_sums(directory, case.files)
             r.report = read_report(os.path.join(top, 'report.json')) if before else None
             # The directory's own name may be in the output.
@@ -274,6 +274,9 @@ def main():
         if not os.path.exists(need):
             print('%s: no %s' % (need, what))
             return 2
+    for c in [c for c in cases if c.needs and not os.access(c.needs, os.W_OK)]:
+        print('off: %s: %s cannot be written' % (c.name, c.needs))
+        cases.remove(c)
     with tempfile.TemporaryDirectory(prefix='quire-data.') as o.data:
         prepare(o.data, cases)
         return Suite(o, cases).run()
