@@ -12,26 +12,37 @@ need() {
 	command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
+# What a C compiler and make bring with them is asked for as well: gcc alone has no headers.
 need gcc gcc
 need ld binutils
 need meson meson
 need ninja ninja-build
 need pkg-config pkg-config
 [ -e /usr/include/jansson.h ] || pkg-config --exists jansson 2>/dev/null || missing+=(libjansson-dev)
-# The tests are part of the build.
+# Unit tests are part of the build.
 [ -e /usr/include/cmocka.h ] || pkg-config --exists cmocka 2>/dev/null || missing+=(libcmocka-dev)
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 
 case $step in
 build) ;;
 test)
+	# What the programs under test are; on a Debian without them, what they come in.
 	need busybox busybox-static
 	need sqlite3 sqlite3
 	need python3 python3
-	need perl perl
+	need perl perl-base
 	need node nodejs
 	need git git
+	need make make
+	need tar tar
+	need gzip gzip
 	need xz xz-utils
+	need bc bc
+	need awk mawk
+	need diff diffutils
+	need find findutils
+	need ps procps
+	need setarch util-linux
 	;;
 lint)
 	need clang clang
