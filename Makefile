@@ -2,7 +2,7 @@
 # A thin front to Meson. Everything that is built lies in build/.
 BUILD := build
 ASAN := build/asan
-CLANG := build/clang
+TSAN := build/tsan
 MESON := meson
 SETUP_OPTIONS ?=
 
@@ -29,16 +29,19 @@ test: setup-test
 	@tools/run-tests.sh fast
 
 check-full: setup-test
+	@[ -f $(TSAN)/build.ninja ] || $(MESON) setup $(TSAN) $(SETUP_OPTIONS) \
+		-Db_sanitize=thread -Db_lundef=false -Doptimization=1
 	@tools/run-tests.sh full
 
 bench: all
+	@tools/setup.sh test
 	@$(MESON) test -C $(BUILD) --benchmark
 
 .PHONY: setup-test
 setup-test: setup
 	@tools/setup.sh test
 	@[ -f $(ASAN)/build.ninja ] || $(MESON) setup $(ASAN) $(SETUP_OPTIONS) \
-		-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1
+		-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug_mm=true
 
 format:
 	@tools/setup.sh lint
@@ -48,8 +51,9 @@ lint: setup
 	@tools/setup.sh lint
 	@tools/lint.sh
 
+# DESTDIR is obeyed; SETUP_OPTIONS=--prefix=... at the first build.
 install: all
-	@$(MESON) install -C $(BUILD)
+	@$(MESON) install -C $(BUILD) --no-rebuild
 
 clean:
 	@rm -rf $(BUILD)

@@ -1,25 +1,70 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Builds and runs the tests: all suites in the plain build, the unit tests again
-# under AddressSanitizer and UBSan. `full` adds the long ones. The last line is
-# "N passed, N failed", counted from Meson's logs of this run.
+# Builds and runs the tests: all suites in the plain build, the unit tests again under
+# AddressSanitizer and UBSan with the core's own checks on. `full` adds the long ones, and the
+# tests of threads under ThreadSanitizer. The last line is "N passed, N failed", counted
+# from Meson's logs of this run.
 set -u
 
 mode=${1:-fast}
 plain=build
 asan=build/asan
+tsan=build/tsan
+builds=("$plain" "$asan")
 skip=(--no-suite full)
-[ "$mode" = full ] && skip=()
+if [ "$mode" = full ]; then
+	builds+=("$tsan")
+	skip=()
+fi
 failed=0
+
+# A busy machine is no failure: what hangs is found all the same.
+patience=(--timeout-multiplier 4)
 
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:history_size=7}
 
-rm -f "$plain/meson-logs/testlog.json" "$asan/meson-logs/testlog.json"
-for dir in "$plain" "$asan"; do
-	meson compile -C "$dir" || { echo "build failed: $dir"; exit 1; }
+# suite DIRECTORY ARGUMENT...
+runner=()
+suite() {
+	"${runner[@]}" meson test -C "$1" --no-rebuild --print-errorlogs "${patience[@]}" "${skip[@]}" "${@:2}" ||
+		failed=1
+}
+
+# What cannot be tested here, and so is not.
+say_what_is_off() {
+	[ -w /dev/shm ] || echo "off: /dev/shm cannot be written: tests that need it"
+	local machine
+	machine=$("$plain/quire" run --report json --output /dev/stdout true 2>&1) || {
+		echo "quire does not run here: $machine"
+		return
+	}
+	case $machine in
+	*'huge pages'*) ;;
+	*) echo "off: huge pages for the machine's RAM: no tmpfs can be mounted; memfd instead" ;;
+	esac
+	case $machine in
+	*'user dispatch'*) ;;
+	*) echo "off: syscall user dispatch: seccomp instead" ;;
+	esac
+}
+
+for dir in "${builds[@]}"; do
+	rm -f "$dir/meson-logs/testlog.json"
+	meson compile -C "$dir" || {
+		echo "build failed: $dir"
+		echo "0 passed, 1 failed"
+		exit 1
+	}
 done
-meson test -C "$plain" --no-rebuild --print-errorlogs "${skip[@]}" || failed=1
-meson test -C "$asan" --no-rebuild --print-errorlogs --suite unit "${skip[@]}" || failed=1
-python3 tools/test-summary.py "$plain" "$asan" || failed=1
+say_what_is_off
+suite "$plain"
+suite "$asan" --suite unit
+if [ "$mode" = full ]; then
+	# ThreadSanitizer's shadow has no room for the addresses that some kernels draw.
+	! setarch -R true 2>/dev/null || runner=(setarch -R)
+	suite "$tsan" --suite threads
+fi
+python3 tools/test-summary.py "${builds[@]}" || failed=1
 exit $failed
