@@ -168,7 +168,6 @@ static void child_start(void)
 		record_begin(nt, (pid_t)host_syscall(__NR_getppid));
 	else if (nt->hmm->record)
 		__atomic_fetch_add(&nt->hmm->record->threads, 1, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
 	trap_init_thread(nt);
 	if (nt->clear_sighand)
 		for (int sig = 1; sig <= _NSIG; sig++)
@@ -270,10 +269,16 @@ static long host_clone(struct native_task *nt, const struct clone_args *a, u64 h
 {
 	/* Below the frame, as if called. */
 	unsigned long sp = (((unsigned long)nt->uc - 256) & ~15ul) - 8;
+	long pid;
 
 	host_flags |= a->flags & (CLONE_FS | CLONE_FILES | CLONE_PIDFD | CLONE_PARENT |
 				  CLONE_SYSVSEM | CLONE_SETTLS | CLONE_NEW_MASK | CLONE_IO);
-	return native_clone(host_flags, sp, pidfd, NULL, a->tls, child_start);
+	/* Counted before it is there: a parent that ends at once must not be the last. */
+	__atomic_fetch_add(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
+	pid = native_clone(host_flags, sp, pidfd, NULL, a->tls, child_start);
+	if (pid < 0)
+		__atomic_fetch_sub(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
+	return pid;
 }
 
 static void hmm_add_task(struct hmm *hmm, struct native_task *nt)
