@@ -15,9 +15,12 @@
 #include "hostmem.h"
 
 #define BOUNCE_MAX PAGE_SIZE
+/* The same for a file whose end is not known; with the chunk's head a power of two. */
+#define BOUNCE_TAIL (8 * PAGE_SIZE - 64)
 
 #define RWF_NOWAIT 0x8
 #define SPLICE_F_NONBLOCK 2
+#define SEEK_CUR 1
 
 /* ---- Positions in guest memory ----------------------------------------------------------- */
 
@@ -122,10 +125,10 @@ long uiter_pin(const struct uiter *start, struct mm_struct *mm, bool write, stru
 	pin->nr_pages = pin->nr_iov = 0;
 	pin->bytes = 0;
 	pin->faulted = false;
-	while (it.nr && pin->nr_pages < PIN_MAX_PAGES) {
+	while (it.nr && it.left && pin->nr_pages < PIN_MAX_PAGES) {
 		unsigned long addr = it.iov->base + it.off;
 		unsigned long offset = addr & (PAGE_SIZE - 1);
-		size_t want = it.iov->len - it.off;
+		size_t want = min(it.iov->len - it.off, it.left);
 		unsigned long nr = min((offset + want + PAGE_SIZE - 1) >> PAGE_SHIFT,
 				       PIN_MAX_PAGES - (unsigned long)pin->nr_pages);
 		long got = -EFAULT;
@@ -277,12 +280,36 @@ static long rw_pinned(struct hostio *io, struct uiter *it)
 	return done ? done : ret;
 }
 
+/*
+ * Memory behind what a file has left must not be pinned, for that makes private copies of pages that
+ * the read never reaches. A file of size 0 may be one whose contents are made as they are read.
+ */
+static size_t read_limit(const struct hostio *io, size_t left, size_t *bounce)
+{
+	int fd = (int)hc_fd((unsigned long)io->fd);
+	struct host_stat st;
+	loff_t pos = io->pos;
+
+	if (host_syscall(__NR_fstat, fd, &st) || !HOST_S_ISREG(st.st_mode))
+		return left;
+	if (!io->has_pos)
+		pos = host_syscall(__NR_lseek, fd, 0, SEEK_CUR);
+	if (pos < 0 || pos >= st.st_size) {
+		*bounce = BOUNCE_TAIL;
+		return min(left, BOUNCE_TAIL);
+	}
+	return min(left, (size_t)(st.st_size - pos));
+}
+
 long hostio_rw(struct hostio *io, const struct host_iovec *iov, unsigned int nr)
 {
+	size_t bounce = BOUNCE_MAX;
 	struct uiter it;
 
 	uiter_init(&it, iov, nr);
-	return it.left <= BOUNCE_MAX ? rw_bounce(io, &it) : rw_pinned(io, &it);
+	if (!io->write && it.left > BOUNCE_MAX)
+		it.left = read_limit(io, it.left, &bounce);
+	return it.left <= bounce ? rw_bounce(io, &it) : rw_pinned(io, &it);
 }
 
 /* ---- read ... pwritev2, vmsplice, getrandom ---------------------------------------------- */
