@@ -26,6 +26,8 @@
 #define X_OK 1
 #define AT_EACCESS 0x200
 #define PATH_BUF PAGE_SIZE
+#define READ_FIRST_MMAP 256ul /* pages */
+#define READ_FIRST_EXEC 2048ul
 #define STABLE_AGE_NS (60 * 1000000000ull) /* a file not changed for so long */
 
 static u64 change_time(const struct host_stat *st)
@@ -75,17 +77,35 @@ static void inode_revalidate(struct inode *inode, int fd, struct host_stat *st)
 	inode->i_stable = false;
 }
 
-/* The inode of a regular file that fd has open, with a reference. */
-static struct inode *inode_of_fd(int fd, struct host_stat *st, bool writable)
+/*
+ * Faults would have the keeper read a file piece by piece. While a descriptor is at hand and the
+ * file is new here, its beginning is read through that: at most nr pages, and little of what is free.
+ */
+static void read_beginning(struct inode *inode, int fd, unsigned long nr)
 {
-	bool created;
+	struct native_task *t = current_native();
+	u64 dev = t->io_dev;
+	int io_fd = t->io_fd;
+
+	t->io_dev = inode->i_blkdev;
+	t->io_fd = fd;
+	filemap_read_ahead(&inode->i_data, 0, min(nr, nr_free_pages() / 16));
+	t->io_dev = dev;
+	t->io_fd = io_fd;
+}
+
+/* The inode of a regular file that fd has open, with a reference. nr: for read_beginning(). */
+static struct inode *inode_of_fd(int fd, struct host_stat *st, bool writable, unsigned long nr)
+{
+	bool created, is_new;
 	struct inode *inode = inode_get(st->st_dev, st->st_ino, &created);
 	int err = 0;
 
 	if (IS_ERR(inode))
 		return inode;
 	mutex_lock(&inode->i_data.lock);
-	if (!inode->i_blkdev) {
+	is_new = !inode->i_blkdev;
+	if (is_new) {
 		inode->i_size = st->st_size;
 		inode->i_version = change_time(st);
 		inode->i_stable = inode->i_version + STABLE_AGE_NS < machine_realtime_ns();
@@ -96,8 +116,11 @@ static struct inode *inode_of_fd(int fd, struct host_stat *st, bool writable)
 			err = inode_give_storage(inode, fd, true);
 	}
 	mutex_unlock(&inode->i_data.lock);
-	if (!err)
+	if (!err) {
+		if (is_new)
+			read_beginning(inode, fd, nr);
 		return inode;
+	}
 	iput(inode);
 	return ERR_PTR(err);
 }
@@ -173,7 +196,7 @@ struct file *machine_fget(int fd)
 		return file_alloc(NULL, FMODE_WRITE, "");
 	mode = acc == HOST_O_RDWR ? FMODE_READ | FMODE_WRITE : FMODE_READ;
 	if (HOST_S_ISREG(st.st_mode))
-		inode = inode_of_fd(fd, &st, acc == HOST_O_RDWR);
+		inode = inode_of_fd(fd, &st, acc == HOST_O_RDWR, READ_FIRST_MMAP);
 	else if (HOST_S_ISCHR(st.st_mode) && st.st_rdev == DEV_ZERO)
 		inode = zero_inode(&st);
 	else
@@ -245,7 +268,7 @@ static struct file *open_exec(struct native_task *t, const char *path)
 		err = -EACCES;
 	if (!err)
 		err = may_execute(path);
-	inode = err ? ERR_PTR(err) : inode_of_fd((int)fd, &st, false);
+	inode = err ? ERR_PTR(err) : inode_of_fd((int)fd, &st, false, READ_FIRST_EXEC);
 	file = IS_ERR(inode) ? (struct file *)inode : file_of_inode(inode, (int)fd, FMODE_READ);
 	if (IS_ERR(file)) {
 		host_syscall(__NR_close, fd);
