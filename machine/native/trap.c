@@ -182,6 +182,17 @@ static void syscall_interrupted(struct native_task *t, long nr, long ret)
 	}
 }
 
+/*
+ * The host drops the SIGSYS of a system call when another one, a kick, is pending already: then the
+ * call has not been made, but the guest stands behind its instruction. That instruction alone
+ * leaves %rcx and %r11 so, and on return from a call they are different.
+ */
+static void syscall_undropped(struct host_sigcontext *regs)
+{
+	if (regs->cx == regs->ip && regs->r11 == regs->flags)
+		regs->ip -= 2;
+}
+
 static void syscall_entry(struct native_task *t)
 {
 	struct host_sigcontext *regs = &t->uc->uc_mcontext;
@@ -189,6 +200,7 @@ static void syscall_entry(struct native_task *t)
 	unsigned long nr = regs->ax;
 	long ret;
 
+	regs->r11 = 0; /* see syscall_undropped() */
 	native_count(t, NC_SYSCALLS, 1);
 	atomic_long_inc(&t->task.signal->nsyscalls);
 	if (nr < NATIVE_MAX_SYSCALL)
@@ -262,6 +274,8 @@ static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *u
 	}
 	/* From here on nobody waits for this task to flush, however long it waits for a CPU. */
 	__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
+	if (kick)
+		syscall_undropped(&uc->uc_mcontext);
 	if (kick && !__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) && !signal_is_guest_sigsys(si)) {
 		answer_kick(t);
 		return;
