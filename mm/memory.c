@@ -42,12 +42,14 @@
 #include "ptes.h"
 
 unsigned int anon_fault_max_order = 9;
-unsigned int fault_around_order = 4;
+unsigned int fault_around_order = 6;
 
 /* A touch beside a present page fills this much, so that scattered growth has few mappings. */
 #define NEIGHBOUR_ORDER 2u
 /* A write to data beside pages that were copied already copies this much at most. */
 #define COW_MAX_ORDER 4u
+/* A page that may be written again, as its other owner is gone, takes those within this with it. */
+#define REUSE_ORDER 4u
 
 #define FAULT_DONE(kind) ((vm_fault_t)(kind) << VM_FAULT_KIND_SHIFT)
 
@@ -382,7 +384,7 @@ static void copy_user_page(struct page *to, struct page *from)
 static void wp_page_reuse(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
-	unsigned long size = PAGE_SIZE << fault_around_order;
+	unsigned long size = PAGE_SIZE << min(fault_around_order, REUSE_ORDER);
 	unsigned long lo = max(vmf->address & ~(size - 1), vma->vm_start);
 	unsigned long hi = min((vmf->address & ~(size - 1)) + size, vma->vm_end);
 	pte_t *ptep = vmf->pte - ((vmf->address - lo) >> PAGE_SHIFT);

@@ -336,11 +336,18 @@ static void hmm_capacity_miss(struct mm_struct *mm)
 	ptes_mkold(mm, 0, USER_END);
 }
 
+/*
+ * The host enters many pages at once when one is read, but each on its own when it is written: so
+ * what is to be written is entered now, and what is read when it is.
+ */
 static long fill_run(unsigned long addr, pte_t first, unsigned int nr)
 {
-	return host_syscall(__NR_mmap, addr, (unsigned long)nr << PAGE_SHIFT, host_prot(first),
-			    MAP_SHARED | MAP_FIXED | MAP_POPULATE, machine_params.ram_fd,
-			    pte_pfn(first) << PAGE_SHIFT);
+	unsigned long prot = host_prot(first), flags = MAP_SHARED | MAP_FIXED;
+
+	if (nr == 1 || prot & PROT_WRITE)
+		flags |= MAP_POPULATE;
+	return host_syscall(__NR_mmap, addr, (unsigned long)nr << PAGE_SHIFT, prot, flags,
+			    machine_params.ram_fd, pte_pfn(first) << PAGE_SHIFT);
 }
 
 /* False: not all of them were entered, and what was there before may still be. */
