@@ -471,8 +471,11 @@ static void free_empty_slabs(struct kmem_cache *s)
 		list_add(&page->slab_list, &empty);
 	}
 	spin_unlock_irqrestore(&n->lock, flags);
-	list_for_each_entry_safe(page, next, &empty, slab_list)
+	while (!list_empty(&empty)) {
+		page = list_first_entry(&empty, struct page, slab_list);
+		list_del(&page->slab_list);
 		free_slab(s, page);
+	}
 }
 
 int kmem_cache_shrink(struct kmem_cache *s)
