@@ -10,24 +10,28 @@
 
 #include "../machine/native/shared.h"
 
-enum report_kind { REPORT_NONE, REPORT_TEXT, REPORT_JSON };
+enum report_kind {
+	REPORT_NONE,
+	REPORT_TEXT,
+	REPORT_JSON
+};
 
 /* Exit statuses of the command itself, as env(1) has them. */
-#define EXIT_QUIRE 125	   /* the machine could not be had */
+#define EXIT_QUIRE 125 /* the machine could not be had */
 #define EXIT_CANNOT_RUN 126
 #define EXIT_NOT_FOUND 127
 
 struct options {
-	uint64_t ram;		/* bytes */
-	unsigned int cpus;	/* 1 ... NATIVE_MAX_CPUS */
+	uint64_t ram; /* bytes */
+	unsigned int cpus; /* 1 ... NATIVE_MAX_CPUS */
 	enum report_kind report;
-	const char *output;	/* report goes here; NULL: standard error */
-	const char *trace;	/* NULL: none */
+	const char *output; /* report goes here; NULL: standard error */
+	const char *trace; /* NULL: none */
 	bool fill_4k;
 	bool verbose;
-	bool wait;		/* for guests left in the background */
+	bool wait; /* for guests left in the background */
 	const char *force_fallback; /* NULL, or a comma list of: memfd, seccomp (for tests) */
-	char **program;		/* argv of the guest */
+	char **program; /* argv of the guest */
 };
 
 #define DEFAULT_RAM (4ull << 30)
@@ -40,7 +44,7 @@ struct machine {
 	const struct options *opt;
 	struct kernel_shared *shared;
 	const struct kernel_entry *entry;
-	const char *ram_kind;	   /* "tmpfs with huge pages" or "memfd" */
+	const char *ram_kind; /* "tmpfs with huge pages" or "memfd" */
 	const char *dispatch_kind; /* "syscall user dispatch" or "seccomp" */
 	pid_t first, keeper;
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
@@ -48,8 +52,8 @@ struct machine {
 	struct machine_snapshot at_end; /* before shutdown() */
 	struct leak_report leak;
 	bool leaked;
-	bool crashed;		   /* the first guest vanished without the kernel's doing */
-	int status;		   /* wait status of the first guest */
+	bool crashed; /* the first guest vanished without the kernel's doing */
+	int status; /* wait status of the first guest */
 };
 /* Builds the machine, runs the program to its end, shuts down. Exit status for main(). */
 int machine_run(struct machine *m);

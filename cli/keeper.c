@@ -40,7 +40,7 @@ static pthread_cond_t table_grown = PTHREAD_COND_INITIALIZER;
 static struct file_entry {
 	int fd; /* -1: none */
 	bool writable;
-} *table;
+} * table;
 static size_t table_size;
 
 static long futex(uint32_t *word, int op, uint32_t val)
@@ -130,7 +130,9 @@ static void *receiver(void *arg)
 			struct cmsghdr h;
 			char space[CMSG_SPACE(sizeof(int))];
 		} control;
-		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+		struct msghdr msg = { .msg_iov = &iov,
+				      .msg_iovlen = 1,
+				      .msg_control = &control,
 				      .msg_controllen = sizeof(control) };
 		ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
 		struct cmsghdr *h = n == sizeof(body) ? CMSG_FIRSTHDR(&msg) : NULL;
@@ -208,8 +210,8 @@ static int slot_write(struct keeper_slot *s, int fd)
 	}
 	if (!fstat(fd, &st)) {
 		s->size = (uint64_t)st.st_size;
-		s->ctime_ns = (uint64_t)st.st_ctim.tv_sec * 1000000000u +
-			      (uint64_t)st.st_ctim.tv_nsec;
+		s->ctime_ns =
+			(uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec;
 	}
 	return 0;
 }

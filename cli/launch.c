@@ -74,7 +74,9 @@ static int send_fd(int sock, int fd)
 		struct cmsghdr h;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
 
 	control.h = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
@@ -90,7 +92,9 @@ static int receive_fd(int sock)
 		struct cmsghdr h;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
 	int fd;
 
@@ -110,7 +114,9 @@ static int receive_fd(int sock)
 static int open_unattached_tmpfs(void)
 {
 	static const char *const options[][2] = {
-		{ "huge", "always" }, { "size", "100%" }, { "mode", "700" },
+		{ "huge", "always" },
+		{ "size", "100%" },
+		{ "mode", "700" },
 	};
 	int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC), mnt, fd;
 
@@ -249,10 +255,11 @@ static void map_kernel_text(const Elf64_Phdr *ph)
 {
 	int fd = memfd_create("quire-kernel", MFD_CLOEXEC);
 
-	if (fd < 0 || write(fd, quire_kernel_elf + ph->p_offset, ph->p_filesz) !=
-			      (ssize_t)ph->p_filesz)
+	if (fd < 0 ||
+	    write(fd, quire_kernel_elf + ph->p_offset, ph->p_filesz) != (ssize_t)ph->p_filesz)
 		die(EXIT_QUIRE, "no memory object for the guest kernel: %s", strerror(errno));
-	must_map(ph->p_vaddr, ph->p_filesz, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0, "kernel text");
+	must_map(ph->p_vaddr, ph->p_filesz, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0,
+		 "kernel text");
 	close(fd);
 }
 
@@ -384,7 +391,8 @@ static int install_seccomp(const struct kernel_entry *entry)
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, instruction_pointer) + 4),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, hi, 0, 4),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer)),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, instruction_pointer)),
 		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, lo, 0, 2),
 		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, end, 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
@@ -478,7 +486,8 @@ static bool reap(struct machine *m)
 		}
 		if (pid == m->first) {
 			m->status = status;
-			m->crashed = m->shared->record[0].status == -1 && !m->shared->first_exec_error;
+			m->crashed = m->shared->record[0].status == -1 &&
+				     !m->shared->first_exec_error;
 			ended = true;
 		}
 	}

@@ -415,7 +415,8 @@ struct cow_block {
 	unsigned long base; /* address of the block */
 	pte_t *ptep; /* of base */
 	struct page *copy; /* 2^order frames */
-	struct page *old[1U << COW_MAX_ORDER]; /* what was copied, with a reference to put, or NULL */
+	struct page
+		*old[1U << COW_MAX_ORDER]; /* what was copied, with a reference to put, or NULL */
 };
 
 /* Entries beside this one, going one way, that are the program's own: as many as matter. */

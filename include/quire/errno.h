@@ -54,7 +54,7 @@
 #endif
 
 /* Kernel-internal results, never seen by a guest. */
-#define ERESTARTSYS 512	   /* restart unless a handler without SA_RESTART runs: then EINTR */
+#define ERESTARTSYS 512 /* restart unless a handler without SA_RESTART runs: then EINTR */
 #define ERESTARTNOINTR 513 /* restart in any case */
 
 #define MAX_ERRNO 4095

@@ -12,8 +12,8 @@
 #include <quire/types.h>
 
 struct fault_attr {
-	long nth;	   /* the nth call from now fails (1: the next); 0: off */
-	long interval;	   /* every interval-th call fails; 0: off */
+	long nth; /* the nth call from now fails (1: the next); 0: off */
+	long interval; /* every interval-th call fails; 0: off */
 	atomic_long_t calls; /* calls seen since the counter was last cleared */
 	atomic_long_t failed;
 };

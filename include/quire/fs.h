@@ -24,19 +24,19 @@ struct inode;
 
 struct address_space {
 	struct inode *host;
-	struct xarray i_pages;	      /* pgoff -> struct page, each with a reference */
+	struct xarray i_pages; /* pgoff -> struct page, each with a reference */
 	struct rb_root_cached i_mmap; /* VMAs that map it (vma->shared) */
 	struct mutex lock;
 	unsigned long nrpages;
 	int wb_err; /* last write-back error, 0 none; reported once by file_check_wb_err() */
-	pgoff_t ra_next;       /* read-ahead: one past the last window; a miss there is sequential */
+	pgoff_t ra_next; /* read-ahead: one past the last window; a miss there is sequential */
 	unsigned int ra_order; /* pages of the last window: 2^ra_order */
 };
 
 enum inode_kind {
-	INODE_FILE,  /* regular file of the host */
+	INODE_FILE, /* regular file of the host */
 	INODE_SHMEM, /* MAP_SHARED|MAP_ANONYMOUS */
-	INODE_ZERO,  /* /dev/zero: its shared mappings are such objects, private ones anonymous */
+	INODE_ZERO, /* /dev/zero: its shared mappings are such objects, private ones anonymous */
 };
 
 struct inode {
@@ -44,13 +44,13 @@ struct inode {
 	enum inode_kind i_kind;
 	atomic_t i_count; /* open files and VMAs through struct file; page cache alone holds none */
 	u64 i_dev, i_ino; /* identity; i_dev in the host's dev_t encoding (stat) */
-	loff_t i_size;	  /* bytes */
-	u64 i_version;	  /* change time of the host file in ns, when the cache was known good */
-	u64 i_blkdev;	  /* number for machine_block_rw(); 0 none */
-	bool i_writable;  /* the port can write it back */
-	bool i_stable;	  /* nobody is likely to change it: it may be copied before it must be */
+	loff_t i_size; /* bytes */
+	u64 i_version; /* change time of the host file in ns, when the cache was known good */
+	u64 i_blkdev; /* number for machine_block_rw(); 0 none */
+	bool i_writable; /* the port can write it back */
+	bool i_stable; /* nobody is likely to change it: it may be copied before it must be */
 	struct list_head i_hash; /* host files: by identity; under the inode lock, as i_lru */
-	struct list_head i_lru;	 /* host files: coldest first */
+	struct list_head i_lru; /* host files: coldest first */
 };
 
 #define FMODE_READ 1u

@@ -34,9 +34,9 @@ enum e820_type {
 
 struct e820_entry {
 	phys_addr_t addr; /* bytes */
-	u64 size;	  /* bytes */
-	u32 type;	  /* enum e820_type */
-	u32 node;	  /* NUMA node, 0 on a machine of one node */
+	u64 size; /* bytes */
+	u32 type; /* enum e820_type */
+	u32 node; /* NUMA node, 0 on a machine of one node */
 };
 
 /*
@@ -85,7 +85,7 @@ void machine_ipi(u64 cpumask, void (*fn)(void *arg), void *arg);
 /* ---- TLB -------------------------------------------------------------------------------- */
 
 enum tlb_flush {
-	TLB_FLUSH_ALL,	 /* forget the translations */
+	TLB_FLUSH_ALL, /* forget the translations */
 	TLB_FLUSH_WRITE, /* it suffices that none of them permits writing any more */
 };
 
@@ -157,10 +157,15 @@ void machine_block_release(u64 dev);
 
 /* ---- Clock, log, end, entropy ----------------------------------------------------------- */
 
-u64 machine_clock_ns(void);    /* monotonic; any context */
+u64 machine_clock_ns(void); /* monotonic; any context */
 u64 machine_realtime_ns(void); /* since 1970; any context */
 
-enum log_level { LOG_ERR = 3, LOG_WARNING = 4, LOG_INFO = 6, LOG_DEBUG = 7 };
+enum log_level {
+	LOG_ERR = 3,
+	LOG_WARNING = 4,
+	LOG_INFO = 6,
+	LOG_DEBUG = 7
+};
 
 /* One message of len bytes without a newline. Any context; may drop, may not block for long. */
 void machine_log(enum log_level level, const char *text, size_t len);

@@ -18,9 +18,10 @@
 /* ---- Tunables of the fault path (set at boot) --------------------------------------------- */
 
 extern unsigned int anon_fault_max_order; /* largest anonymous fill, 0 ... 9; 0 in --fill 4k */
-extern unsigned int fault_around_order;	  /* pages mapped around a file or zero fault: 2^order, 0 ... 9 */
-extern unsigned long mmap_min_addr;	  /* bytes, 65536 */
-extern int sysctl_max_map_count;	  /* VMAs of one mm, 65530 */
+extern unsigned int
+	fault_around_order; /* pages mapped around a file or zero fault: 2^order, 0 ... 9 */
+extern unsigned long mmap_min_addr; /* bytes, 65536 */
+extern int sysctl_max_map_count; /* VMAs of one mm, 65530 */
 #define STACK_GUARD_GAP (256UL << PAGE_SHIFT)
 
 /* ---- Life of an address space ------------------------------------------------------------- */
@@ -88,19 +89,19 @@ static inline void anon_vma_prepare(struct vm_area_struct *vma)
 
 struct vm_fault {
 	struct vm_area_struct *vma;
-	unsigned int flags;	/* FAULT_FLAG_* */
-	pgoff_t pgoff;		/* of address, in vma's backing */
-	unsigned long address;	/* page aligned */
+	unsigned int flags; /* FAULT_FLAG_* */
+	pgoff_t pgoff; /* of address, in vma's backing */
+	unsigned long address; /* page aligned */
 	unsigned long real_address;
 	pmd_t *pmd;
 	pte_t *pte;
 	pte_t orig_pte;
-	struct page *page;	/* what ->fault() found; with a reference, mapping->lock held */
+	struct page *page; /* what ->fault() found; with a reference, mapping->lock held */
 };
 
 /* How a kind of mapping behaves. All called with mmap_lock held. */
 struct vm_operations_struct {
-	void (*open)(struct vm_area_struct *vma);  /* the VMA was copied: split, fork */
+	void (*open)(struct vm_area_struct *vma); /* the VMA was copied: split, fork */
 	void (*close)(struct vm_area_struct *vma); /* the VMA goes away; such are not merged away */
 	/* The VMA's addresses are given up. Merging is none of that: another VMA has them then. */
 	void (*unmapped)(struct vm_area_struct *vma);
@@ -122,7 +123,7 @@ struct vm_operations_struct {
 };
 
 extern const struct vm_operations_struct generic_file_vm_ops; /* regular files */
-extern const struct vm_operations_struct shmem_vm_ops;	      /* shared memory objects */
+extern const struct vm_operations_struct shmem_vm_ops; /* shared memory objects */
 
 /* ---- mmap and its family: Linux's results and errnos -------------------------------------- */
 
@@ -203,10 +204,13 @@ struct vm_area_struct *lock_mm_and_find_vma(struct mm_struct *mm, unsigned long 
 
 /* What a fault came to. signo 0: resolved, the access may be tried again. */
 struct fault_result {
-	int signo;   /* SIGSEGV or SIGBUS, or 0; SIGKILL: out of memory */
+	int signo; /* SIGSEGV or SIGBUS, or 0; SIGKILL: out of memory */
 	int si_code; /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR */
 	bool major;
-	enum { FAULT_WAS_FILL = 0, FAULT_WAS_MINOR } kind; /* FILL: the tables had the entry */
+	enum {
+		FAULT_WAS_FILL = 0,
+		FAULT_WAS_MINOR
+	} kind; /* FILL: the tables had the entry */
 };
 
 #define SEGV_MAPERR 1
@@ -368,10 +372,10 @@ void printk(enum log_level level, const char *fmt, ...) __attribute__((format(pr
 #define pr_warn(...) printk(LOG_WARNING, __VA_ARGS__)
 #define pr_info(...) printk(LOG_INFO, __VA_ARGS__)
 /* The core's own state is broken; nothing a guest does may reach it. */
-#define BUG_ON(cond)                                                                               \
-	do {                                                                                       \
-		if (__builtin_expect(!!(cond), 0))                                                 \
-			machine_panic(__FILE__ ": BUG_ON(" #cond ")");                             \
+#define BUG_ON(cond)                                                   \
+	do {                                                           \
+		if (__builtin_expect(!!(cond), 0))                     \
+			machine_panic(__FILE__ ": BUG_ON(" #cond ")"); \
 	} while (0)
 
 #endif

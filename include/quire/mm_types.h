@@ -34,16 +34,16 @@ struct vm_operations_struct;
 struct page {
 	unsigned long flags;
 	union {
-		struct {	/* page cache, anonymous memory, free blocks */
+		struct { /* page cache, anonymous memory, free blocks */
 			union {
-				struct list_head lru;	/* LRU or the buddy system's free list */
+				struct list_head lru; /* LRU or the buddy system's free list */
 				unsigned long compound_head;
 			};
 			struct address_space *mapping; /* bit 0 set: anonymous */
-			pgoff_t index;		       /* offset in mapping, in pages */
-			unsigned long private;	       /* free block: its order; head: folio order */
+			pgoff_t index; /* offset in mapping, in pages */
+			unsigned long private; /* free block: its order; head: folio order */
 		};
-		struct {	/* slab */
+		struct { /* slab */
 			struct list_head slab_list;
 			struct kmem_cache *slab_cache;
 			void *freelist;
@@ -132,13 +132,13 @@ enum mm_counter {
 
 /* What happened in an address space since it was made; for the report, never for decisions. */
 enum mm_event {
-	MM_EV_MINOR,	/* faults resolved without storage */
-	MM_EV_MAJOR,	/* faults that waited for storage */
-	MM_EV_ZERO,	/* pages mapped to the zero folio */
-	MM_EV_ANON,	/* anonymous pages filled by a write fault */
-	MM_EV_COW,	/* pages copied on write */
-	MM_EV_REUSE,	/* write faults that found a sole owner */
-	MM_EV_FILE,	/* pages mapped from a file or a shared object */
+	MM_EV_MINOR, /* faults resolved without storage */
+	MM_EV_MAJOR, /* faults that waited for storage */
+	MM_EV_ZERO, /* pages mapped to the zero folio */
+	MM_EV_ANON, /* anonymous pages filled by a write fault */
+	MM_EV_COW, /* pages copied on write */
+	MM_EV_REUSE, /* write faults that found a sole owner */
+	MM_EV_FILE, /* pages mapped from a file or a shared object */
 	MM_EV_SPURIOUS, /* faults that found the entry right: TLB misses on software TLBs */
 	NR_MM_EVENTS,
 };
@@ -149,14 +149,14 @@ enum mm_event {
 struct mm_struct {
 	struct range_tree mm_rt; /* [vm_start, vm_end) -> VMA; under mmap_lock */
 	pgd_t *pgd;
-	atomic_t mm_users;  /* tasks using it; the last mmput() unmaps all */
-	atomic_t mm_count;  /* users as a whole count one; the last mmdrop() frees it */
+	atomic_t mm_users; /* tasks using it; the last mmput() unmaps all */
+	atomic_t mm_count; /* users as a whole count one; the last mmdrop() frees it */
 	struct rw_semaphore mmap_lock;
 	spinlock_t page_table_lock; /* all table entries of this mm, and their entry into TLBs */
 
 	unsigned long mmap_base; /* top-down search starts here */
 	unsigned long task_size;
-	int map_count;		/* VMAs */
+	int map_count; /* VMAs */
 	unsigned long total_vm; /* pages, as all counts below */
 	unsigned long locked_vm;
 	unsigned long data_vm;
@@ -177,9 +177,9 @@ struct mm_struct {
 	/* Resource limits in bytes; ~0UL none. The ABI layer keeps them as prlimit() sets them. */
 	unsigned long rlim_as, rlim_data, rlim_stack, rlim_memlock;
 	struct file *exe_file;
-	unsigned long id;	/* distinct for each mm since boot */
+	unsigned long id; /* distinct for each mm since boot */
 	struct list_head mmlist; /* all mms, under mmlist_lock */
-	void *machine;		/* the port's */
+	void *machine; /* the port's */
 };
 
 #endif

@@ -20,11 +20,26 @@
 #define NR_PAGE_ORDERS (MAX_ORDER + 1)
 #define MAX_ORDER_NR_PAGES (1UL << MAX_ORDER)
 
-enum zone_type { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, MAX_NR_ZONES };
+enum zone_type {
+	ZONE_DMA,
+	ZONE_DMA32,
+	ZONE_NORMAL,
+	MAX_NR_ZONES
+};
 
-enum migratetype { MIGRATE_UNMOVABLE, MIGRATE_MOVABLE, MIGRATE_RECLAIMABLE, MIGRATE_TYPES };
+enum migratetype {
+	MIGRATE_UNMOVABLE,
+	MIGRATE_MOVABLE,
+	MIGRATE_RECLAIMABLE,
+	MIGRATE_TYPES
+};
 
-enum zone_watermarks { WMARK_MIN, WMARK_LOW, WMARK_HIGH, NR_WMARK };
+enum zone_watermarks {
+	WMARK_MIN,
+	WMARK_LOW,
+	WMARK_HIGH,
+	NR_WMARK
+};
 
 struct free_area {
 	struct list_head free_list[MIGRATE_TYPES];
@@ -34,7 +49,7 @@ struct free_area {
 /* Hot frames of one CPU; touched only by that CPU with interrupts off. */
 struct per_cpu_pages {
 	int count; /* frames on the lists */
-	int high;  /* above it, batch frames go back */
+	int high; /* above it, batch frames go back */
 	int batch;
 	struct list_head lists[MIGRATE_TYPES];
 } __attribute__((aligned(64)));
@@ -47,9 +62,9 @@ struct zone {
 	unsigned long spanned_pages; /* with holes */
 	unsigned long present_pages; /* without */
 	atomic_long_t managed_pages; /* given to the allocator, also those not grown to yet */
-	unsigned long grown_pfn;     /* frames from here on are free and not initialised */
+	unsigned long grown_pfn; /* frames from here on are free and not initialised */
 	unsigned long ungrown_pages; /* how many frames that is */
-	atomic_long_t nr_free;	     /* frames free in the buddy system, ungrown ones included */
+	atomic_long_t nr_free; /* frames free in the buddy system, ungrown ones included */
 	unsigned long watermark[NR_WMARK];
 	unsigned long lowmem_reserve[MAX_NR_ZONES];
 	struct free_area free_area[NR_PAGE_ORDERS];
@@ -69,7 +84,7 @@ extern struct page *mem_map; /* struct page of frame 0 */
 extern unsigned long max_pfn; /* one past the last frame of RAM */
 
 #define pfn_to_page(pfn) (mem_map + (pfn))
-#define page_to_pfn(page) ((unsigned long)((page) - mem_map))
+#define page_to_pfn(page) ((unsigned long)((page)-mem_map))
 #define page_to_phys(page) ((phys_addr_t)page_to_pfn(page) << PAGE_SHIFT)
 #define page_address(page) __va(page_to_phys(page))
 #define virt_to_page(addr) pfn_to_page(__pa(addr) >> PAGE_SHIFT)

@@ -7,20 +7,20 @@
 #include <quire/mm_types.h>
 
 enum pageflags {
-	PG_locked,     /* I/O or a change of identity under way */
+	PG_locked, /* I/O or a change of identity under way */
 	PG_referenced,
-	PG_uptodate,   /* contents valid */
-	PG_dirty,      /* page cache: newer than storage */
+	PG_uptodate, /* contents valid */
+	PG_dirty, /* page cache: newer than storage */
 	PG_lru,
 	PG_active,
 	PG_writeback,
-	PG_reserved,   /* never given to the allocator */
-	PG_head,       /* first page of a folio of order > 0 */
+	PG_reserved, /* never given to the allocator */
+	PG_head, /* first page of a folio of order > 0 */
 	PG_swapbacked, /* anonymous or shared memory */
 	PG_anon,
-	PG_zeroed,     /* free, and known to read as zeros */
+	PG_zeroed, /* free, and known to read as zeros */
 	PG_slab,
-	PG_table,      /* a page table */
+	PG_table, /* a page table */
 	__NR_PAGEFLAGS,
 };
 
@@ -29,32 +29,32 @@ enum pageflags {
 
 /* page_type values; all are far below any mapcount. */
 #define PAGE_TYPE_BUDDY 0xf0000001u /* free, head of a block in the buddy system */
-#define PAGE_TYPE_PCP 0xf0000002u   /* free, on a per-CPU list */
+#define PAGE_TYPE_PCP 0xf0000002u /* free, on a per-CPU list */
 #define PAGE_TYPE_OFFLINE 0xf0000004u /* hole or reserved (0: zone not grown to it yet) */
 #define PAGE_TYPE_FREE 0xf0000008u /* free, inside a block of the buddy system */
 
 /* Flag operations are atomic: other bits of the word may change at the same time. */
-#define PAGEFLAG(uname, lname)                                                                    \
-	static inline bool Page##uname(const struct page *p)                                      \
-	{                                                                                         \
-		return __atomic_load_n(&p->flags, __ATOMIC_RELAXED) >> PG_##lname & 1;            \
-	}                                                                                         \
-	static inline void SetPage##uname(struct page *p)                                         \
-	{                                                                                         \
-		__atomic_fetch_or(&p->flags, 1UL << PG_##lname, __ATOMIC_RELEASE);                \
-	}                                                                                         \
-	static inline void ClearPage##uname(struct page *p)                                       \
-	{                                                                                         \
-		__atomic_fetch_and(&p->flags, ~(1UL << PG_##lname), __ATOMIC_RELEASE);            \
-	}                                                                                         \
-	/* For a page that nobody else can reach. */                                              \
-	static inline void __SetPage##uname(struct page *p)                                       \
-	{                                                                                         \
-		p->flags |= 1UL << PG_##lname;                                                    \
-	}                                                                                         \
-	static inline void __ClearPage##uname(struct page *p)                                     \
-	{                                                                                         \
-		p->flags &= ~(1UL << PG_##lname);                                                 \
+#define PAGEFLAG(uname, lname)                                                         \
+	static inline bool Page##uname(const struct page *p)                           \
+	{                                                                              \
+		return __atomic_load_n(&p->flags, __ATOMIC_RELAXED) >> PG_##lname & 1; \
+	}                                                                              \
+	static inline void SetPage##uname(struct page *p)                              \
+	{                                                                              \
+		__atomic_fetch_or(&p->flags, 1UL << PG_##lname, __ATOMIC_RELEASE);     \
+	}                                                                              \
+	static inline void ClearPage##uname(struct page *p)                            \
+	{                                                                              \
+		__atomic_fetch_and(&p->flags, ~(1UL << PG_##lname), __ATOMIC_RELEASE); \
+	}                                                                              \
+	/* For a page that nobody else can reach. */                                   \
+	static inline void __SetPage##uname(struct page *p)                            \
+	{                                                                              \
+		p->flags |= 1UL << PG_##lname;                                         \
+	}                                                                              \
+	static inline void __ClearPage##uname(struct page *p)                          \
+	{                                                                              \
+		p->flags &= ~(1UL << PG_##lname);                                      \
 	}
 
 PAGEFLAG(Locked, locked)

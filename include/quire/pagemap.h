@@ -71,8 +71,7 @@ void truncate_pagecache_range_locked(struct inode *inode, pgoff_t start, pgoff_t
 
 /* mapping->lock held: unmap indices [start, end] from every VMA of the mapping; even_cows: private
  * copies too. */
-void unmap_mapping_range(struct address_space *mapping, pgoff_t start, pgoff_t end,
-			 bool even_cows);
+void unmap_mapping_range(struct address_space *mapping, pgoff_t start, pgoff_t end, bool even_cows);
 /*
  * mapping->lock held. Direct reclaim as try_to_free_pages(), of nr pages at least, that may take them
  * from this file too; those that the caller holds a reference to are safe.

@@ -93,7 +93,7 @@ extern unsigned long page_offset_base;
 
 #define PAGE_OFFSET page_offset_base
 #define __va(pa) ((void *)((unsigned long)(pa) + page_offset_base))
-#define __pa(va) ((unsigned long)(va) - page_offset_base)
+#define __pa(va) ((unsigned long)(va)-page_offset_base)
 
 static inline unsigned long pgd_index(unsigned long addr)
 {
@@ -116,22 +116,22 @@ static inline unsigned long pte_index(unsigned long addr)
  * The three upper levels differ in name only. *_none: empty. *_present: points to a table. *_bad:
  * neither: the table is damaged.
  */
-#define QUIRE_PGTABLE_LEVEL(lvl)                                                                  \
-	static inline bool lvl##_none(lvl##_t e)                                                  \
-	{                                                                                         \
-		return e.lvl == 0;                                                                \
-	}                                                                                         \
-	static inline bool lvl##_present(lvl##_t e)                                               \
-	{                                                                                         \
-		return e.lvl & _PAGE_PRESENT;                                                     \
-	}                                                                                         \
-	static inline bool lvl##_bad(lvl##_t e)                                                   \
-	{                                                                                         \
-		return (e.lvl & ~PTE_PFN_MASK) != _PAGE_TABLE;                                    \
-	}                                                                                         \
-	static inline void *lvl##_page_vaddr(lvl##_t e)                                           \
-	{                                                                                         \
-		return __va(e.lvl & PTE_PFN_MASK);                                                \
+#define QUIRE_PGTABLE_LEVEL(lvl)                               \
+	static inline bool lvl##_none(lvl##_t e)               \
+	{                                                      \
+		return e.lvl == 0;                             \
+	}                                                      \
+	static inline bool lvl##_present(lvl##_t e)            \
+	{                                                      \
+		return e.lvl & _PAGE_PRESENT;                  \
+	}                                                      \
+	static inline bool lvl##_bad(lvl##_t e)                \
+	{                                                      \
+		return (e.lvl & ~PTE_PFN_MASK) != _PAGE_TABLE; \
+	}                                                      \
+	static inline void *lvl##_page_vaddr(lvl##_t e)        \
+	{                                                      \
+		return __va(e.lvl & PTE_PFN_MASK);             \
 	}
 
 QUIRE_PGTABLE_LEVEL(pgd)

@@ -15,8 +15,18 @@
 #define RLIM_INFINITY (~0UL)
 #define _NSIG 64
 
-enum { RLIMIT_CPU_, RLIMIT_FSIZE_, RLIMIT_DATA_, RLIMIT_STACK_, RLIMIT_CORE_, RLIMIT_RSS_,
-       RLIMIT_NPROC_, RLIMIT_NOFILE_, RLIMIT_MEMLOCK_, RLIMIT_AS_ };
+enum {
+	RLIMIT_CPU_,
+	RLIMIT_FSIZE_,
+	RLIMIT_DATA_,
+	RLIMIT_STACK_,
+	RLIMIT_CORE_,
+	RLIMIT_RSS_,
+	RLIMIT_NPROC_,
+	RLIMIT_NOFILE_,
+	RLIMIT_MEMLOCK_,
+	RLIMIT_AS_
+};
 
 struct rlimit64 {
 	u64 rlim_cur, rlim_max;
@@ -25,7 +35,7 @@ struct rlimit64 {
 /* As the kernel's rt_sigaction() takes it on x86-64. */
 struct k_sigaction {
 	unsigned long handler; /* 0 SIG_DFL, 1 SIG_IGN */
-	unsigned long flags;   /* SA_* */
+	unsigned long flags; /* SA_* */
 	unsigned long restorer;
 	u64 mask;
 };
@@ -37,18 +47,18 @@ struct rusage_counts {
 
 /* One per thread group. */
 struct signal_struct {
-	atomic_t live;		   /* threads that have not begun to exit */
-	atomic_t count;		   /* references: threads, and who looks at it */
+	atomic_t live; /* threads that have not begun to exit */
+	atomic_t count; /* references: threads, and who looks at it */
 	pid_t tgid;
-	spinlock_t siglock;	   /* action[], threads, rlim, group_exit */
-	struct list_head threads;  /* task_struct.thread_node */
+	spinlock_t siglock; /* action[], threads, rlim, group_exit */
+	struct list_head threads; /* task_struct.thread_node */
 	struct k_sigaction action[_NSIG + 1];
 	bool group_exit;
-	int group_exit_code;	   /* wait status */
+	int group_exit_code; /* wait status */
 	struct rlimit64 rlim[RLIM_NLIMITS];
 	atomic_long_t min_flt, maj_flt, nsyscalls;
 	struct rusage_counts children; /* waited-for children, under siglock */
-	unsigned long maxrss;	   /* KiB, of earlier images */
+	unsigned long maxrss; /* KiB, of earlier images */
 	u64 start_ns;
 };
 
@@ -56,19 +66,19 @@ struct signal_struct {
 struct task_struct {
 	struct signal_struct *signal;
 	struct mm_struct *mm; /* NULL once it has exited; changed by task_set_mm() */
-	pid_t pid;	      /* thread id */
+	pid_t pid; /* thread id */
 	pid_t tgid;
 	struct list_head thread_node;
 	struct list_head tasks; /* task_list, all threads, under tasklist_lock */
 	char comm[TASK_COMM_LEN];
 	unsigned long clear_child_tid; /* user address or 0 */
-	unsigned long robust_list;     /* user address of struct robust_list_head or 0 */
-	bool futex_dead;	       /* owns no PI futex any more, under tasklist_lock */
-	u64 blocked;		       /* the guest's signal mask, bit n-1: signal n */
-	unsigned long sas_sp;	       /* alternate signal stack, guest's */
+	unsigned long robust_list; /* user address of struct robust_list_head or 0 */
+	bool futex_dead; /* owns no PI futex any more, under tasklist_lock */
+	u64 blocked; /* the guest's signal mask, bit n-1: signal n */
+	unsigned long sas_sp; /* alternate signal stack, guest's */
 	size_t sas_size;
 	int sas_flags;
-	u64 cpus_allowed;	       /* sched_setaffinity(); 0: all. Under tasklist_lock */
+	u64 cpus_allowed; /* sched_setaffinity(); 0: all. Under tasklist_lock */
 	atomic_t usage;
 };
 
@@ -85,8 +95,8 @@ void task_register(struct task_struct *task, pid_t pid, pid_t tgid); /* visible 
 void task_unregister(struct task_struct *task);
 void signal_put(struct signal_struct *signal);
 /* tasklist_lock held. */
-struct task_struct *find_task_by_pid(pid_t pid);	  /* any thread */
-struct task_struct *find_group_leader(pid_t tgid);	  /* some thread of the group */
+struct task_struct *find_task_by_pid(pid_t pid); /* any thread */
+struct task_struct *find_group_leader(pid_t tgid); /* some thread of the group */
 /* A registered task gets another mm, or NULL; returns the old one, whose reference is the caller's. */
 struct mm_struct *task_set_mm(struct task_struct *task, struct mm_struct *mm);
 /* The mm of thread group pid with a reference on mm_users, or NULL. */
@@ -122,11 +132,11 @@ struct file *machine_open_exec(const char *path);
  * lines and builds the image in a fresh mm; nothing of the caller's mm is touched.
  */
 struct linux_binprm {
-	const char *filename;	     /* path given to execve */
-	char interp_path[4096];	     /* file loaded at last (after #!) */
-	struct mm_struct *mm;	     /* the new image; the caller's after success */
+	const char *filename; /* path given to execve */
+	char interp_path[4096]; /* file loaded at last (after #!) */
+	struct mm_struct *mm; /* the new image; the caller's after success */
 	struct rlimit64 stack_limit; /* RLIMIT_STACK */
-	bool randomize;		     /* ASLR */
+	bool randomize; /* ASLR */
 	/* Argument pages: strings packed from the top down, in kernel pages. */
 	struct page **arg_pages;
 	unsigned long arg_top, arg_pos; /* bytes; arg_pos falls */
@@ -185,11 +195,28 @@ void linux_rusage(struct task_struct *task, int who, struct rusage_counts *out);
 /* Which text a path under /proc asks for; pid 0 for system-wide ones. */
 enum proc_kind {
 	PROC_NONE,
-	PROC_MEMINFO, PROC_VMSTAT, PROC_BUDDYINFO, PROC_STAT, PROC_CPUINFO, PROC_SLABINFO,
-	PROC_LOADAVG, PROC_ZONEINFO,
-	PROC_PID_MAPS, PROC_PID_SMAPS, PROC_PID_SMAPS_ROLLUP, PROC_PID_STATUS, PROC_PID_STAT,
-	PROC_PID_STATM, PROC_PID_CMDLINE, PROC_PID_COMM, PROC_PID_EXE, PROC_PID_AUXV,
-	PROC_PID_ENVIRON, PROC_PID_MEM, PROC_PID_OOM_SCORE_ADJ, PROC_PID_LIMITS,
+	PROC_MEMINFO,
+	PROC_VMSTAT,
+	PROC_BUDDYINFO,
+	PROC_STAT,
+	PROC_CPUINFO,
+	PROC_SLABINFO,
+	PROC_LOADAVG,
+	PROC_ZONEINFO,
+	PROC_PID_MAPS,
+	PROC_PID_SMAPS,
+	PROC_PID_SMAPS_ROLLUP,
+	PROC_PID_STATUS,
+	PROC_PID_STAT,
+	PROC_PID_STATM,
+	PROC_PID_CMDLINE,
+	PROC_PID_COMM,
+	PROC_PID_EXE,
+	PROC_PID_AUXV,
+	PROC_PID_ENVIRON,
+	PROC_PID_MEM,
+	PROC_PID_OOM_SCORE_ADJ,
+	PROC_PID_LIMITS,
 	PROC_PID_PAGEMAP,
 };
 /*

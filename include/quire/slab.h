@@ -46,7 +46,7 @@ static inline void *kzalloc(size_t size, gfp_t gfp)
 }
 void *kcalloc(size_t n, size_t size, gfp_t gfp); /* NULL also when n * size overflows */
 void *krealloc(const void *p, size_t new_size, gfp_t gfp);
-void kfree(const void *p);	/* NULL is fine */
+void kfree(const void *p); /* NULL is fine */
 size_t ksize(const void *p);
 char *kstrdup(const char *s, gfp_t gfp);
 

@@ -21,7 +21,10 @@ typedef struct {
 	u32 locked;
 } spinlock_t;
 
-#define SPINLOCK_INIT { 0 }
+#define SPINLOCK_INIT \
+	{             \
+		0     \
+	}
 
 static inline void spin_lock_init(spinlock_t *lock)
 {
@@ -48,15 +51,15 @@ static inline void spin_unlock(spinlock_t *lock)
 	__atomic_store_n(&lock->locked, 0, __ATOMIC_RELEASE);
 }
 
-#define spin_lock_irqsave(lock, flags)                                                            \
-	do {                                                                                      \
-		(flags) = machine_irq_save();                                                     \
-		spin_lock(lock);                                                                  \
+#define spin_lock_irqsave(lock, flags)        \
+	do {                                  \
+		(flags) = machine_irq_save(); \
+		spin_lock(lock);              \
 	} while (0)
-#define spin_unlock_irqrestore(lock, flags)                                                       \
-	do {                                                                                      \
-		spin_unlock(lock);                                                                \
-		machine_irq_restore(flags);                                                       \
+#define spin_unlock_irqrestore(lock, flags) \
+	do {                                \
+		spin_unlock(lock);          \
+		machine_irq_restore(flags); \
 	} while (0)
 
 /* 0 free, 1 held, 2 held and somebody may sleep on it. */
@@ -64,7 +67,10 @@ struct mutex {
 	u32 state;
 };
 
-#define MUTEX_INIT { 0 }
+#define MUTEX_INIT \
+	{          \
+		0  \
+	}
 
 void mutex_init(struct mutex *lock);
 /* May sleep. Not recursive. */
@@ -77,9 +83,9 @@ void mutex_unlock(struct mutex *lock);
  * it a second time.
  */
 struct rw_semaphore {
-	s32 count;	/* readers inside, or -1 for a writer */
-	u32 waiters_w;	/* writers waiting */
-	u32 seq;	/* bumped at each release that may let a waiter in; the word slept on */
+	s32 count; /* readers inside, or -1 for a writer */
+	u32 waiters_w; /* writers waiting */
+	u32 seq; /* bumped at each release that may let a waiter in; the word slept on */
 	spinlock_t lock;
 };
 

@@ -10,16 +10,16 @@
 
 enum trace_type {
 	TRACE_FAULT = 1, /* addr; arg: enum trace_fault; dur_ns */
-	TRACE_MMAP,	 /* addr, arg: length */
-	TRACE_MUNMAP,	 /* addr, arg: length */
-	TRACE_MPROTECT,	 /* addr, arg: length */
-	TRACE_MREMAP,	 /* addr, arg: new length */
-	TRACE_BRK,	 /* addr: new end */
-	TRACE_MADVISE,	 /* addr, arg: advice */
-	TRACE_FORK,	 /* arg: child's pid */
+	TRACE_MMAP, /* addr, arg: length */
+	TRACE_MUNMAP, /* addr, arg: length */
+	TRACE_MPROTECT, /* addr, arg: length */
+	TRACE_MREMAP, /* addr, arg: new length */
+	TRACE_BRK, /* addr: new end */
+	TRACE_MADVISE, /* addr, arg: advice */
+	TRACE_FORK, /* arg: child's pid */
 	TRACE_EXEC,
-	TRACE_EXIT,	 /* arg: status */
-	TRACE_RECLAIM,	 /* arg: pages freed */
+	TRACE_EXIT, /* arg: status */
+	TRACE_RECLAIM, /* arg: pages freed */
 };
 
 enum trace_fault {
@@ -45,7 +45,6 @@ struct trace_event {
 extern bool trace_enabled; /* set by the port at boot */
 
 void trace_emit(enum trace_type type, u64 addr, u64 arg, u64 start_ns);
-
 
 static inline u64 trace_clock(void)
 {

@@ -21,10 +21,10 @@ typedef int16_t s16;
 typedef int32_t s32;
 typedef int64_t s64;
 
-typedef unsigned int gfp_t;	/* allocation flags, gfp.h */
-typedef unsigned long pgoff_t;	/* index in pages within an object */
+typedef unsigned int gfp_t; /* allocation flags, gfp.h */
+typedef unsigned long pgoff_t; /* index in pages within an object */
 typedef unsigned long vm_flags_t;
-typedef u64 phys_addr_t;	/* bytes */
+typedef u64 phys_addr_t; /* bytes */
 typedef unsigned int vm_fault_t; /* VM_FAULT_* bits, mm.h */
 
 typedef long loff_t;

@@ -11,7 +11,7 @@
 #include <quire/machine.h>
 
 enum vm_event_item {
-	PGPGIN,	 /* KiB read from storage */
+	PGPGIN, /* KiB read from storage */
 	PGPGOUT, /* KiB written */
 	PGALLOC_DMA,
 	PGALLOC_DMA32,
@@ -20,7 +20,7 @@ enum vm_event_item {
 	PGFAULT,
 	PGMAJFAULT,
 	PGREUSE,
-	PGSTEAL_DIRECT,	/* pages reclaimed */
+	PGSTEAL_DIRECT, /* pages reclaimed */
 	PGSCAN_DIRECT,
 	DROP_PAGECACHE,
 	OOM_KILL,

@@ -35,7 +35,9 @@ int native_keeper_add(u64 blkdev, int fd, bool writable)
 		u32 namelen, pad;
 		u64 iov, iovlen, control, controllen;
 		u32 flags, pad2;
-	} msg = { .iov = (u64)&iov, .iovlen = 1, .control = (u64)&control,
+	} msg = { .iov = (u64)&iov,
+		  .iovlen = 1,
+		  .control = (u64)&control,
 		  .controllen = sizeof(control) };
 	long ret = host_syscall(__NR_sendmsg, machine_params.keeper_fd, &msg, MSG_NOSIGNAL);
 
@@ -78,7 +80,8 @@ static int direct_read(int fd, pgoff_t index, struct page *const *pages, unsigne
 			got += (size_t)ret;
 		}
 		for (; got < want; got = (got & PAGE_MASK) + PAGE_SIZE)
-			memset((u8 *)page_address(pages[got >> PAGE_SHIFT]) + (got & (PAGE_SIZE - 1)),
+			memset((u8 *)page_address(pages[got >> PAGE_SHIFT]) +
+				       (got & (PAGE_SIZE - 1)),
 			       0, PAGE_SIZE - (got & (PAGE_SIZE - 1)));
 		pages += batch;
 		index += batch;
@@ -128,7 +131,8 @@ u64 native_block_ctime(u64 dev)
 	if (__atomic_load_n(&written[dev % NR_WRITTEN].dev, __ATOMIC_SEQ_CST) != dev)
 		return 0;
 	ctime_ns = __atomic_load_n(&written[dev % NR_WRITTEN].ctime_ns, __ATOMIC_SEQ_CST);
-	return __atomic_load_n(&written[dev % NR_WRITTEN].dev, __ATOMIC_SEQ_CST) == dev ? ctime_ns : 0;
+	return __atomic_load_n(&written[dev % NR_WRITTEN].dev, __ATOMIC_SEQ_CST) == dev ? ctime_ns
+											: 0;
 }
 
 static int slot_run(struct keeper_slot *s)

@@ -21,7 +21,7 @@ void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask, u32 *n
 
 int native_fd_floor;
 static u8 service_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
-static unsigned long free_at_boot;   /* pages, everything drained */
+static unsigned long free_at_boot; /* pages, everything drained */
 static unsigned long objects_at_boot;
 
 static long on_service_stack(long (*fn)(void *), void *arg)
@@ -174,8 +174,7 @@ static long first_guest_run(void *arg)
 	return_to_user(t->uc);
 }
 
-static void entry_first_guest(const char *path, char **argv, char **envp)
-	__attribute__((noreturn));
+static void entry_first_guest(const char *path, char **argv, char **envp) __attribute__((noreturn));
 
 static void entry_first_guest(const char *path, char **argv, char **envp)
 {
@@ -184,8 +183,7 @@ static void entry_first_guest(const char *path, char **argv, char **envp)
 	first = (struct first_guest){ .path = path, .argv = argv, .envp = envp };
 	on_service_stack(first_guest_make, &first);
 	/* Room for the frame above. */
-	native_on_stack(first_guest_run, &first,
-			(u8 *)first.task + KSTACK_SIZE - 1024);
+	native_on_stack(first_guest_run, &first, (u8 *)first.task + KSTACK_SIZE - 1024);
 	__builtin_unreachable();
 }
 
@@ -232,10 +230,11 @@ static void name_leaks(struct leak_report *out)
 		if (info.active_objs)
 			len += (size_t)scnprintf(out->text + len, size - len, " %s %lu", info.name,
 						 info.active_objs);
-	scnprintf(out->text + len, size - len, "; page tables %lu, kernel stacks %lu KiB, "
-		  "page cache %lu, shared memory %lu", node_page_state(NR_PAGETABLE),
-		  node_page_state(NR_KERNEL_STACK_KB), node_page_state(NR_FILE_PAGES),
-		  node_page_state(NR_SHMEM));
+	scnprintf(out->text + len, size - len,
+		  "; page tables %lu, kernel stacks %lu KiB, "
+		  "page cache %lu, shared memory %lu",
+		  node_page_state(NR_PAGETABLE), node_page_state(NR_KERNEL_STACK_KB),
+		  node_page_state(NR_FILE_PAGES), node_page_state(NR_SHMEM));
 }
 
 static long do_shutdown(void *arg)

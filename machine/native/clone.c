@@ -54,8 +54,8 @@ struct vfork_done {
 };
 static spinlock_t vfork_lock;
 
-long native_clone(unsigned long flags, unsigned long stack, s32 *ptid, s32 *ctid,
-		  unsigned long tls, void (*fn)(void));
+long native_clone(unsigned long flags, unsigned long stack, s32 *ptid, s32 *ctid, unsigned long tls,
+		  void (*fn)(void));
 
 static spinlock_t dead_lock;
 static struct native_task *dead_list;
@@ -300,8 +300,8 @@ void hmm_del_task(struct native_task *nt)
 	hmm_put(hmm);
 }
 
-static long clone_thread(struct native_task *t, struct native_task *nt,
-			 const struct clone_args *a, s32 *pidfd)
+static long clone_thread(struct native_task *t, struct native_task *nt, const struct clone_args *a,
+			 s32 *pidfd)
 {
 	const u64 thread_flags = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
 	long pid;
@@ -324,8 +324,8 @@ static long clone_thread(struct native_task *t, struct native_task *nt,
 	return pid;
 }
 
-static long clone_process(struct native_task *t, struct native_task *nt,
-			  const struct clone_args *a, s32 *pidfd)
+static long clone_process(struct native_task *t, struct native_task *nt, const struct clone_args *a,
+			  s32 *pidfd)
 {
 	struct hmm *hmm = hmm_alloc();
 	struct mm_struct *old = t->task.mm, *mm = old;
@@ -419,8 +419,8 @@ static long do_clone(struct native_task *t, const struct clone_args *a)
 	if (a->flags & CLONE_VFORK)
 		nt->vfork_done = &done;
 	nt->parent_busy = 1;
-	pid = (a->flags & CLONE_THREAD) ? clone_thread(t, nt, a, &pidfd) :
-					  clone_process(t, nt, a, &pidfd);
+	pid = (a->flags & CLONE_THREAD) ? clone_thread(t, nt, a, &pidfd)
+					: clone_process(t, nt, a, &pidfd);
 	if (pid < 0) {
 		drop_task(nt);
 		return pid;
@@ -490,8 +490,7 @@ long clone_syscall(struct native_task *t, unsigned long nr, const unsigned long 
 		a.tls = args[4];
 		if (a.flags & CLONE_THREAD)
 			a.exit_signal = 0;
-		if ((a.flags & CLONE_PIDFD) &&
-		    (a.flags & (CLONE_DETACHED | CLONE_PARENT_SETTID)))
+		if ((a.flags & CLONE_PIDFD) && (a.flags & (CLONE_DETACHED | CLONE_PARENT_SETTID)))
 			return -EINVAL;
 		return do_clone(t, &a);
 	case __NR_clone3:

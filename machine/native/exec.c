@@ -31,8 +31,8 @@ static struct kmem_cache *bprm_cachep, *handover_cachep;
 
 void exec_init(void)
 {
-	bprm_cachep = kmem_cache_create("linux_binprm", sizeof(struct linux_binprm), 0, SLAB_PANIC,
-					NULL);
+	bprm_cachep =
+		kmem_cache_create("linux_binprm", sizeof(struct linux_binprm), 0, SLAB_PANIC, NULL);
 	handover_cachep = kmem_cache_create("exec_handover", sizeof(struct exec_handover), 0,
 					    SLAB_PANIC, NULL);
 }

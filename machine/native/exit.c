@@ -22,14 +22,14 @@ extern const char native_restorer[];
 /* only[sig]: everything blocked but sig. */
 #define ONLY(s) [s] = ~SIGBIT(s)
 static const u64 only[_NSIG + 1] = {
-	ONLY(1),  ONLY(2),  ONLY(3),  ONLY(4),  ONLY(5),  ONLY(6),  ONLY(7),  ONLY(8),  ONLY(9),
-	ONLY(10), ONLY(11), ONLY(12), ONLY(13), ONLY(14), ONLY(15), ONLY(16), ONLY(17), ONLY(18),
-	ONLY(19), ONLY(20), ONLY(21), ONLY(22), ONLY(23), ONLY(24), ONLY(25), ONLY(26), ONLY(27),
-	ONLY(28), ONLY(29), ONLY(30), ONLY(31), ONLY(32), ONLY(33), ONLY(34), ONLY(35), ONLY(36),
-	ONLY(37), ONLY(38), ONLY(39), ONLY(40), ONLY(41), ONLY(42), ONLY(43), ONLY(44), ONLY(45),
-	ONLY(46), ONLY(47), ONLY(48), ONLY(49), ONLY(50), ONLY(51), ONLY(52), ONLY(53), ONLY(54),
-	ONLY(55), ONLY(56), ONLY(57), ONLY(58), ONLY(59), ONLY(60), ONLY(61), ONLY(62), ONLY(63),
-	ONLY(64),
+	ONLY(1),  ONLY(2),  ONLY(3),  ONLY(4),	ONLY(5),  ONLY(6),  ONLY(7),  ONLY(8),
+	ONLY(9),  ONLY(10), ONLY(11), ONLY(12), ONLY(13), ONLY(14), ONLY(15), ONLY(16),
+	ONLY(17), ONLY(18), ONLY(19), ONLY(20), ONLY(21), ONLY(22), ONLY(23), ONLY(24),
+	ONLY(25), ONLY(26), ONLY(27), ONLY(28), ONLY(29), ONLY(30), ONLY(31), ONLY(32),
+	ONLY(33), ONLY(34), ONLY(35), ONLY(36), ONLY(37), ONLY(38), ONLY(39), ONLY(40),
+	ONLY(41), ONLY(42), ONLY(43), ONLY(44), ONLY(45), ONLY(46), ONLY(47), ONLY(48),
+	ONLY(49), ONLY(50), ONLY(51), ONLY(52), ONLY(53), ONLY(54), ONLY(55), ONLY(56),
+	ONLY(57), ONLY(58), ONLY(59), ONLY(60), ONLY(61), ONLY(62), ONLY(63), ONLY(64),
 };
 
 static void die_as(struct native_task *t, int wait_status) __attribute__((noreturn));
@@ -147,7 +147,7 @@ void do_exit(struct native_task *t, int wait_status)
 		exec_thread_left(hmm);
 		thread_gone(t);
 		native_gone(&t->dead, __NR_exit, 0, 0, (const u64 *)&hmm->running,
-		    &kernel_shared.nr_tasks);
+			    &kernel_shared.nr_tasks);
 	}
 	wait_status = signal->group_exit ? signal->group_exit_code : hmm->leader_status;
 	process_exit(t, wait_status);

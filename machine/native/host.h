@@ -24,9 +24,8 @@ static inline long host_syscall6(long nr, long a, long b, long c, long d, long e
 }
 
 /* host_syscall(nr, up to six arguments of any scalar type): the raw result, negative errno. */
-#define host_syscall(...)                                                                         \
-	HOST_SYSCALL_N(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
-#define HOST_SYSCALL_N(nr, a, b, c, d, e, f, ...)                                                 \
+#define host_syscall(...) HOST_SYSCALL_N(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+#define HOST_SYSCALL_N(nr, a, b, c, d, e, f, ...) \
 	host_syscall6((long)(nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 struct host_timespec {
@@ -55,9 +54,9 @@ struct host_iovec {
 };
 
 #define HOST_S_IFMT 0170000u
-#define HOST_S_ISREG(m) (((m) & HOST_S_IFMT) == 0100000u)
-#define HOST_S_ISDIR(m) (((m) & HOST_S_IFMT) == 0040000u)
-#define HOST_S_ISCHR(m) (((m) & HOST_S_IFMT) == 0020000u)
+#define HOST_S_ISREG(m) (((m)&HOST_S_IFMT) == 0100000u)
+#define HOST_S_ISDIR(m) (((m)&HOST_S_IFMT) == 0040000u)
+#define HOST_S_ISCHR(m) (((m)&HOST_S_IFMT) == 0020000u)
 
 #define HOST_O_WRONLY 01
 #define HOST_O_RDWR 02

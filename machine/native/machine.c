@@ -17,9 +17,11 @@ int machine_memory_map(struct e820_entry *map, int max)
 {
 	if (max < 2)
 		return -EINVAL;
-	map[0] = (struct e820_entry){ .addr = 0, .size = machine_params.ram_bytes,
+	map[0] = (struct e820_entry){ .addr = 0,
+				      .size = machine_params.ram_bytes,
 				      .type = E820_TYPE_RAM };
-	map[1] = (struct e820_entry){ .addr = 0, .size = machine_params.kernel_data_bytes,
+	map[1] = (struct e820_entry){ .addr = 0,
+				      .size = machine_params.kernel_data_bytes,
 				      .type = E820_TYPE_RESERVED };
 	return 2;
 }
@@ -34,7 +36,8 @@ bool machine_ram_is_zeroed(void)
 int machine_wait(u32 *word, u32 val, u64 timeout_ns)
 {
 	struct native_task *t = current_native();
-	struct host_timespec ts = { (s64)(timeout_ns / 1000000000), (s64)(timeout_ns % 1000000000) };
+	struct host_timespec ts = { (s64)(timeout_ns / 1000000000),
+				    (s64)(timeout_ns % 1000000000) };
 	bool forever = timeout_ns == MACHINE_WAIT_FOREVER;
 	long ret;
 
@@ -48,9 +51,11 @@ int machine_wait(u32 *word, u32 val, u64 timeout_ns)
 
 int machine_wait_interruptible(u32 *word, u32 val, u64 timeout_ns)
 {
-	struct host_timespec ts = { (s64)(timeout_ns / 1000000000), (s64)(timeout_ns % 1000000000) };
+	struct host_timespec ts = { (s64)(timeout_ns / 1000000000),
+				    (s64)(timeout_ns % 1000000000) };
 	bool forever = timeout_ns == MACHINE_WAIT_FOREVER;
-	long ret = host_call(__NR_futex, (long)word, FUTEX_WAIT, val, forever ? 0 : (long)&ts, 0, 0);
+	long ret =
+		host_call(__NR_futex, (long)word, FUTEX_WAIT, val, forever ? 0 : (long)&ts, 0, 0);
 
 	if (ret == -EINTR || ret == -ERESTARTSYS)
 		return -EINTR;

@@ -37,13 +37,17 @@
 #define KSTACK_ORDER 3
 #define KSTACK_SIZE (PAGE_SIZE << KSTACK_ORDER)
 
-enum task_state { TASK_USER, TASK_KERNEL, TASK_HOST };
+enum task_state {
+	TASK_USER,
+	TASK_KERNEL,
+	TASK_HOST
+};
 
 /* Bits of native_task.work: something to do before the task returns to USER. */
-#define WORK_KILL 1u  /* the thread group is exiting, or this thread must go (exec) */
-#define WORK_STOP 2u  /* group stop asked for: native_task.stop_signal */
+#define WORK_KILL 1u /* the thread group is exiting, or this thread must go (exec) */
+#define WORK_STOP 2u /* group stop asked for: native_task.stop_signal */
 #define WORK_FLUSH 4u /* the hmm has flush requests */
-#define WORK_EXEC 8u  /* another thread's exec continues on this one, the host leader */
+#define WORK_EXEC 8u /* another thread's exec continues on this one, the host leader */
 
 struct hmm;
 
@@ -79,42 +83,42 @@ struct native_task {
 	struct task_struct task; /* first */
 	struct hmm *hmm;
 	struct list_head hmm_node;
-	u32 state;		 /* enum task_state */
-	u32 work;		 /* WORK_* */
-	u32 cpu;		 /* token held, valid in KERNEL */
+	u32 state; /* enum task_state */
+	u32 work; /* WORK_* */
+	u32 cpu; /* token held, valid in KERNEL */
 	u32 last_cpu;
-	bool is_service;	 /* not a guest: the command or the keeper calling into the core */
-	bool has_signal;	 /* siginfo waits for delivery */
+	bool is_service; /* not a guest: the command or the keeper calling into the core */
+	bool has_signal; /* siginfo waits for delivery */
 	struct host_siginfo siginfo;
 	struct host_ucontext *uc; /* frame of the entry into the kernel */
-	bool restart_always;	 /* -ERESTARTSYS came before the call had begun */
-	bool interrupted;	 /* the host call ended with -EINTR for want of a handler's word */
+	bool restart_always; /* -ERESTARTSYS came before the call had begun */
+	bool interrupted; /* the host call ended with -EINTR for want of a handler's word */
 	bool service_irq;
 	int stop_signal;
-	bool temp_mask_set;	 /* sigsuspend: temp_mask is in force instead of blocked */
+	bool temp_mask_set; /* sigsuspend: temp_mask is in force instead of blocked */
 	u64 temp_mask;
-	u64 pending_sync;	 /* guest-blocked signals of the kinds that the host may not block */
-	u64 io_dev;		 /* machine_block_rw() on this device may use io_fd directly */
+	u64 pending_sync; /* guest-blocked signals of the kinds that the host may not block */
+	u64 io_dev; /* machine_block_rw() on this device may use io_fd directly */
 	int io_fd;
-	u32 parent_busy;	 /* the parent still looks at it: not to be freed */
-	u32 dead;		 /* set by the last instruction that uses this stack */
+	u32 parent_busy; /* the parent still looks at it: not to be freed */
+	u32 dead; /* set by the last instruction that uses this stack */
 	struct native_task *dead_next;
-	bool parked;		 /* under hmm->lock; the thread has exited, the host thread waits */
-	u32 park;		 /* leader waits here when its thread has exited before the group */
+	bool parked; /* under hmm->lock; the thread has exited, the host thread waits */
+	u32 park; /* leader waits here when its thread has exited before the group */
 	struct exec_handover *handover;
 	struct vfork_done *vfork_done; /* set and woken when this task execs or exits */
-	struct hmm *fork_hmm;	       /* machine_mm_init() attaches it to the mm that dup_mm() makes */
-	u32 registered;		 /* 0, 1 under way, 2 done */
-	bool clear_sighand;	 /* CLONE_CLEAR_SIGHAND: tell the host */
-	unsigned long child_settid;    /* user address, written by the child itself */
-	unsigned long parent_settid;   /* user address in the shared mm, or 0 */
-	struct hmm *fork_parent_hmm;   /* with a reference, until the child has started */
-	u64 fork_flush_req;	       /* flushes of the parent known before the host copied it */
+	struct hmm *fork_hmm; /* machine_mm_init() attaches it to the mm that dup_mm() makes */
+	u32 registered; /* 0, 1 under way, 2 done */
+	bool clear_sighand; /* CLONE_CLEAR_SIGHAND: tell the host */
+	unsigned long child_settid; /* user address, written by the child itself */
+	unsigned long parent_settid; /* user address in the shared mm, or 0 */
+	struct hmm *fork_parent_hmm; /* with a reference, until the child has started */
+	u64 fork_flush_req; /* flushes of the parent known before the host copied it */
 	u64 enter_tsc;
 };
 
-#define current_native() ((struct native_task *)((unsigned long)__builtin_frame_address(0) &       \
-						 ~(KSTACK_SIZE - 1)))
+#define current_native() \
+	((struct native_task *)((unsigned long)__builtin_frame_address(0) & ~(KSTACK_SIZE - 1)))
 
 /*
  * A host process of the machine. Its mappings of user addresses are entries of mm's TLB; several
@@ -122,21 +126,21 @@ struct native_task {
  */
 #define HMM_RING 16
 struct hmm {
-	struct mm_struct *mm;	      /* changed only by its own last thread (exec, exit) */
-	struct list_head mm_node;     /* in mm_machine.hmms, under mm_machine.lock */
-	atomic_t count;		      /* tasks, and children whose clone is under way */
+	struct mm_struct *mm; /* changed only by its own last thread (exec, exit) */
+	struct list_head mm_node; /* in mm_machine.hmms, under mm_machine.lock */
+	atomic_t count; /* tasks, and children whose clone is under way */
 	s32 tgid;
-	struct native_task *leader;   /* the host thread whose id is the process's */
-	spinlock_t lock;	      /* tasks */
-	struct list_head tasks;	      /* native_task.hmm_node */
-	u32 stopping;		      /* futex: nobody may enter KERNEL but the stopper */
+	struct native_task *leader; /* the host thread whose id is the process's */
+	spinlock_t lock; /* tasks */
+	struct list_head tasks; /* native_task.hmm_node */
+	u32 stopping; /* futex: nobody may enter KERNEL but the stopper */
 	struct process_record *record; /* NULL: too many processes */
-	u32 running;		      /* host threads not yet gone, a parked leader left out */
-	u32 exec_seq;		      /* futex: bumped when a thread exits */
+	u32 running; /* host threads not yet gone, a parked leader left out */
+	u32 exec_seq; /* futex: bumped when a thread exits */
 	struct native_task *exec_thread; /* runs an exec; others are to go */
-	int leader_status;	      /* wait status the leader's own exit() asked for */
-	bool first;		      /* the program the machine was started for */
-	bool dying;		      /* last thread on its way out: flushes are idle */
+	int leader_status; /* wait status the leader's own exit() asked for */
+	bool first; /* the program the machine was started for */
+	bool dying; /* last thread on its way out: flushes are idle */
 
 	/* Flushes asked for by others; flush_req - flush_done of them are outstanding. */
 	spinlock_t flush_lock;
@@ -194,10 +198,10 @@ void cpu_put(struct native_task *t); /* state becomes HOST */
 
 /* tlb.c */
 void tlb_init(void);
-void hmm_do_flush(struct hmm *hmm);  /* carry out what others asked; any state, takes no token */
+void hmm_do_flush(struct hmm *hmm); /* carry out what others asked; any state, takes no token */
 void hmm_attach(struct hmm *hmm, struct mm_struct *mm);
 void hmm_detach(struct hmm *hmm);
-void hmm_drop_all(void);	     /* host-unmap every user address of this process but the vdso */
+void hmm_drop_all(void); /* host-unmap every user address of this process but the vdso */
 struct hmm *hmm_alloc(void);
 void hmm_put(struct hmm *hmm);
 
@@ -245,8 +249,8 @@ u64 native_block_ctime(u64 dev); /* of the file after the latest write to it, ns
 int native_keeper_add(u64 blkdev, int fd, bool writable);
 
 /* trap.c */
-void native_kick(struct native_task *t);	/* make a task in USER or HOST enter the kernel */
-u64 native_host_mask(u64 guest_mask);		/* what the host blocks for it */
+void native_kick(struct native_task *t); /* make a task in USER or HOST enter the kernel */
+u64 native_host_mask(u64 guest_mask); /* what the host blocks for it */
 
 /* The descriptors that belong to the machine, in every guest process: a few numbers from here on. */
 extern int native_fd_floor;

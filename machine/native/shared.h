@@ -17,7 +17,7 @@
  * Addresses, the same in every process of the machine; between the sanitizers' shadows and the
  * usual mmap area.
  */
-#define KERNEL_BASE 0x680000000000ul	 /* the kernel's image */
+#define KERNEL_BASE 0x680000000000ul /* the kernel's image */
 #define DIRECT_MAP_BASE 0x690000000000ul /* all RAM */
 #define KERNEL_END 0x700000000000ul
 
@@ -29,38 +29,38 @@ struct machine_params {
 	uint64_t ram_bytes;
 	uint64_t kernel_data_bytes; /* the first bytes of RAM: the kernel's data */
 	uint32_t nr_cpus;
-	int32_t ram_fd;		    /* descriptors in every guest process */
+	int32_t ram_fd; /* descriptors in every guest process */
 	int32_t keeper_fd;
-	int32_t log_fd;		    /* the command's standard error */
-	int32_t fd_floor;	    /* the machine's descriptors start here */
+	int32_t log_fd; /* the command's standard error */
+	int32_t fd_floor; /* the machine's descriptors start here */
 	bool fill_4k;
 	bool trace;
 	bool verbose;
-	bool randomize;		    /* ASLR, as the host would for this process */
-	bool use_seccomp;	    /* user dispatch is not available */
+	bool randomize; /* ASLR, as the host would for this process */
+	bool use_seccomp; /* user dispatch is not available */
 	uint64_t vdso_start, vdso_end; /* host's vvar and vdso: kept in every process */
-	uint64_t vdso_image;	    /* AT_SYSINFO_EHDR; 0 none */
+	uint64_t vdso_image; /* AT_SYSINFO_EHDR; 0 none */
 	uint64_t hwcap, hwcap2, minsigstksz, clktck;
 	uint64_t tsc_khz;
-	int32_t command_pid;	    /* parent of the first guest */
+	int32_t command_pid; /* parent of the first guest */
 	int32_t keeper_pid;
 };
 
 /* Counters for the report, each per virtual CPU; see native_counter_names[] in the command. */
 enum native_counter {
-	NC_TLB_FILL,	   /* host mappings made */
+	NC_TLB_FILL, /* host mappings made */
 	NC_TLB_FILL_PAGES, /* pages in them */
-	NC_TLB_FLUSH,	   /* host mappings dropped or downgraded, calls */
-	NC_TLB_SHOOTDOWN,  /* flushes asked of other host processes */
-	NC_TLB_KICK,	   /* of these, ones that had to interrupt running guest code */
-	NC_TLB_CAPACITY,   /* host mapping limit met: all dropped */
+	NC_TLB_FLUSH, /* host mappings dropped or downgraded, calls */
+	NC_TLB_SHOOTDOWN, /* flushes asked of other host processes */
+	NC_TLB_KICK, /* of these, ones that had to interrupt running guest code */
+	NC_TLB_CAPACITY, /* host mapping limit met: all dropped */
 	NC_SYSCALLS,
-	NC_FAULTS,	   /* host SIGSEGVs that were page faults */
-	NC_SIGNALS,	   /* delivered to guest handlers */
+	NC_FAULTS, /* host SIGSEGVs that were page faults */
+	NC_SIGNALS, /* delivered to guest handlers */
 	NC_FORKS,
 	NC_THREADS,
 	NC_EXECS,
-	NC_KERNEL_TSC,	   /* cycles with a virtual CPU held */
+	NC_KERNEL_TSC, /* cycles with a virtual CPU held */
 	NR_NATIVE_COUNTERS,
 };
 
@@ -70,13 +70,13 @@ enum native_counter {
 struct process_record {
 	int32_t pid, parent;
 	char comm[16];
-	int32_t status;			      /* wait status */
-	uint32_t threads;		      /* most that it ever created, with the first */
+	int32_t status; /* wait status */
+	uint32_t threads; /* most that it ever created, with the first */
 	uint64_t min_flt, maj_flt, nsyscalls;
-	uint64_t events[PROC_RECORD_EVENTS];  /* enum mm_event of its address spaces */
+	uint64_t events[PROC_RECORD_EVENTS]; /* enum mm_event of its address spaces */
 	uint64_t folios[PROC_RECORD_ORDERS];
-	uint64_t peak_rss;		      /* pages */
-	uint64_t peak_vmas, peak_pgtables;    /* VMAs; pages of tables */
+	uint64_t peak_rss; /* pages */
+	uint64_t peak_vmas, peak_pgtables; /* VMAs; pages of tables */
 	uint64_t start_ns, end_ns;
 };
 #define MAX_PROCESS_RECORDS 8192
@@ -102,8 +102,19 @@ struct trace_ring {
 /* A request to the keeper: pages of a file, in or out. */
 #define KEEPER_SLOTS 64
 #define KEEPER_REQ_PAGES 128
-enum keeper_op { KEEPER_READ, KEEPER_WRITE, KEEPER_FLUSH, KEEPER_RELEASE };
-enum keeper_state { SLOT_FREE, SLOT_FILLING, SLOT_READY, SLOT_RUNNING, SLOT_DONE };
+enum keeper_op {
+	KEEPER_READ,
+	KEEPER_WRITE,
+	KEEPER_FLUSH,
+	KEEPER_RELEASE
+};
+enum keeper_state {
+	SLOT_FREE,
+	SLOT_FILLING,
+	SLOT_READY,
+	SLOT_RUNNING,
+	SLOT_DONE
+};
 struct keeper_slot {
 	uint32_t state; /* enum keeper_state; a futex */
 	uint32_t op;
@@ -123,7 +134,7 @@ struct keeper_msg {
 struct kernel_shared {
 	struct machine_params params;
 	struct keeper_slot slot[KEEPER_SLOTS];
-	uint32_t keeper_seq;	  /* futex: bumped for each ready slot */
+	uint32_t keeper_seq; /* futex: bumped for each ready slot */
 	uint32_t keeper_stop;
 	struct trace_ring *trace; /* NULL: off */
 	uint64_t counter[NATIVE_MAX_CPUS][NR_NATIVE_COUNTERS];
@@ -132,11 +143,11 @@ struct kernel_shared {
 	uint32_t nr_records;
 	struct process_record record[MAX_PROCESS_RECORDS];
 	int32_t first_exec_error; /* errno of the first program's execve, 0 none */
-	char panic[256];	  /* the machine has stopped; why */
+	char panic[256]; /* the machine has stopped; why */
 	uint32_t panicked;
-	uint32_t stopping;	  /* the machine is to end: guests exit */
-	uint32_t nr_tasks;	  /* guests alive (threads) */
-	uint64_t boot_ns;	  /* time mm_init() took */
+	uint32_t stopping; /* the machine is to end: guests exit */
+	uint32_t nr_tasks; /* guests alive (threads) */
+	uint64_t boot_ns; /* time mm_init() took */
 };
 
 /* Sums for the report, taken by kernel_entry.snapshot(). */
@@ -150,9 +161,9 @@ struct machine_snapshot {
 
 /* Why shutdown() is not content. */
 struct leak_report {
-	uint64_t frames;  /* not returned */
+	uint64_t frames; /* not returned */
 	uint64_t objects; /* slab objects still allocated */
-	char text[512];	  /* names the caches and uses */
+	char text[512]; /* names the caches and uses */
 };
 
 struct kernel_entry {

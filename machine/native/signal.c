@@ -116,8 +116,8 @@ void signal_flush_handlers(struct native_task *t)
 	t->task.sas_flags = SS_DISABLE;
 }
 
-static long sys_rt_sigaction(struct native_task *t, int sig, unsigned long uact,
-			     unsigned long uold, size_t sigsetsize)
+static long sys_rt_sigaction(struct native_task *t, int sig, unsigned long uact, unsigned long uold,
+			     size_t sigsetsize)
 {
 	struct signal_struct *signal = t->task.signal;
 	struct k_sigaction new, old;
@@ -471,7 +471,8 @@ void group_stop(struct native_task *t)
 {
 	struct hmm *hmm = t->hmm;
 	int sig = t->stop_signal;
-	struct k_sigaction dfl = { .flags = SA_RESTORER, .restorer = (unsigned long)native_restorer };
+	struct k_sigaction dfl = { .flags = SA_RESTORER,
+				   .restorer = (unsigned long)native_restorer };
 	u64 mask = HOST_MASK_KERNEL & ~SIGBIT(sig);
 	struct native_task *other;
 	u32 none = 0;
@@ -604,8 +605,8 @@ static long sys_tgkill(struct native_task *t, pid_t tgid, pid_t tid, int sig, bo
 	if (sig < 0 || sig > _NSIG || tid <= 0 || (has_tgid && tgid <= 0))
 		return -EINVAL;
 	if (must_be_ours(sig)) {
-		long ret = has_tgid ? host_syscall(__NR_tgkill, tgid, tid, 0) :
-				      host_syscall(__NR_tkill, tid, 0);
+		long ret = has_tgid ? host_syscall(__NR_tgkill, tgid, tid, 0)
+				    : host_syscall(__NR_tkill, tid, 0);
 
 		if (ret)
 			return ret;
@@ -613,8 +614,8 @@ static long sys_tgkill(struct native_task *t, pid_t tgid, pid_t tid, int sig, bo
 			return 0;
 	}
 	(void)t;
-	return has_tgid ? host_syscall(__NR_tgkill, tgid, tid, sig) :
-			  host_syscall(__NR_tkill, tid, sig);
+	return has_tgid ? host_syscall(__NR_tgkill, tgid, tid, sig)
+			: host_syscall(__NR_tkill, tid, sig);
 }
 
 static long sys_sigqueueinfo(struct native_task *t, bool has_tgid, const unsigned long *args)
@@ -627,8 +628,8 @@ static long sys_sigqueueinfo(struct native_task *t, bool has_tgid, const unsigne
 		return -EFAULT;
 	if (must_be_ours(sig))
 		return sys_kill(t, tid, sig);
-	return has_tgid ? host_syscall(__NR_rt_tgsigqueueinfo, args[0], tid, sig, &si) :
-			  host_syscall(__NR_rt_sigqueueinfo, tid, sig, &si);
+	return has_tgid ? host_syscall(__NR_rt_tgsigqueueinfo, args[0], tid, sig, &si)
+			: host_syscall(__NR_rt_sigqueueinfo, tid, sig, &si);
 }
 
 long signal_syscall(struct native_task *t, unsigned long nr, const unsigned long *args)

@@ -324,7 +324,8 @@ static void hmm_capacity_miss(struct mm_struct *mm)
 		if (hmm != self->hmm && !hmm->dying)
 			hmm_flush_remote(hmm, 0, USER_END);
 	spin_unlock(&m->lock);
-	for_each_vma(mm, vma) {
+	for_each_vma(mm, vma)
+	{
 		if (!(vma->vm_flags & VM_PFNMAP))
 			continue;
 		if (vma->vm_start > start)
@@ -394,8 +395,7 @@ void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
 }
 
 /* MAP_FIXED puts the new mapping in the place of the old one, in one step for all threads. */
-void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
-			 unsigned int nr)
+void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)
 {
 	unsigned long end = addr + ((unsigned long)nr << PAGE_SHIFT);
 	struct native_task *t = current_native();

@@ -79,7 +79,8 @@ static void kernel_mode_signal(struct native_task *t, int sig, const struct host
 {
 	u64 ip = uc->uc_mcontext.ip;
 
-	if (si->si_code > 0 && (sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE)) {
+	if (si->si_code > 0 &&
+	    (sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE)) {
 		printk(LOG_ERR, "kernel fault: signal %d at ip %lx, address %lx, pid %d (%s)", sig,
 		       (unsigned long)ip, (unsigned long)si->fields[0], t->task.pid, t->task.comm);
 		machine_panic("the guest kernel faulted");
@@ -196,7 +197,9 @@ static void syscall_undropped(struct host_sigcontext *regs)
 static void syscall_entry(struct native_task *t)
 {
 	struct host_sigcontext *regs = &t->uc->uc_mcontext;
-	const unsigned long args[6] = { regs->di, regs->si, regs->dx, regs->r10, regs->r8, regs->r9 };
+	const unsigned long args[6] = {
+		regs->di, regs->si, regs->dx, regs->r10, regs->r8, regs->r9
+	};
 	unsigned long nr = regs->ax;
 	long ret;
 
@@ -210,8 +213,7 @@ static void syscall_entry(struct native_task *t)
 	ret = do_syscall(t, nr, args);
 	if (ret == SYSCALL_REGS_SET)
 		return;
-	if (ret == -ERESTARTSYS || ret == -ERESTARTNOINTR ||
-	    (ret == -EINTR && t->interrupted))
+	if (ret == -ERESTARTSYS || ret == -ERESTARTNOINTR || (ret == -EINTR && t->interrupted))
 		syscall_interrupted(t, (long)nr, ret);
 	else
 		regs->ax = (u64)ret;
@@ -227,7 +229,8 @@ static void page_fault_entry(struct native_task *t)
 	native_count(t, NC_FAULTS, 1);
 	res = do_page_fault(t->task.mm, regs->cr2, (u32)regs->err | X86_PF_USER);
 	if (res.kind != FAULT_WAS_FILL) {
-		atomic_long_t *flt = res.major ? &t->task.signal->maj_flt : &t->task.signal->min_flt;
+		atomic_long_t *flt = res.major ? &t->task.signal->maj_flt
+					       : &t->task.signal->min_flt;
 
 		atomic_long_inc(flt);
 	}

@@ -91,12 +91,14 @@ static long sys_waitid(struct native_task *t, const unsigned long *a)
 	struct host_siginfo si = { 0 };
 	struct host_rusage ru = { 0 };
 	pid_t pid;
-	long ret = host_call(__NR_waitid, (long)a[0], (long)a[1], (long)&si, (long)a[3], (long)&ru, 0);
+	long ret =
+		host_call(__NR_waitid, (long)a[0], (long)a[1], (long)&si, (long)a[3], (long)&ru, 0);
 
 	if (ret)
 		return ret;
 	pid = (pid_t)si.fields[0];
-	if (pid && !(a[3] & WNOWAIT) && si.si_code >= 1 && si.si_code <= 3) /* exited, killed, dumped */
+	if (pid && !(a[3] & WNOWAIT) && si.si_code >= 1 &&
+	    si.si_code <= 3) /* exited, killed, dumped */
 		child_reaped(t, pid, &ru);
 	/* Linux writes the fields that it knows, not the whole structure. */
 	if (a[2] && copy_to_mm(mm, a[2], &si, 28))

@@ -98,8 +98,7 @@ void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
 	(void)nr;
 }
 
-void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
-			 unsigned int nr)
+void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)
 {
 	(void)mm;
 	(void)addr;
