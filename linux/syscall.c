@@ -161,7 +161,7 @@ SYSCALL(mincore)
 	unsigned long start = args[0], vec = args[2];
 	unsigned long pages = DIV_ROUND_UP(args[1], PAGE_SIZE);
 	unsigned char *buf;
-	long err = 0;
+	long n = 0, err = 0;
 
 	if (!PAGE_ALIGNED(start))
 		return -EINVAL;
@@ -172,15 +172,15 @@ SYSCALL(mincore)
 	buf = (unsigned char *)__get_free_pages(GFP_KERNEL, 0);
 	if (!buf)
 		return -EAGAIN;
-	while (pages && !err) {
-		unsigned long n = min(pages, PAGE_SIZE);
-
-		err = do_mincore(task->mm, start, n << PAGE_SHIFT, buf);
-		if (!err)
-			err = put_user_bytes(task, vec, buf, n);
-		start += n << PAGE_SHIFT;
-		vec += n;
-		pages -= n;
+	for (; pages && !err; pages -= (unsigned long)n) {
+		n = do_mincore(task->mm, start, min(pages, PAGE_SIZE), buf);
+		if (n < 0) {
+			err = n;
+			break;
+		}
+		err = put_user_bytes(task, vec, buf, (size_t)n);
+		start += (unsigned long)n << PAGE_SHIFT;
+		vec += (unsigned long)n;
 	}
 	free_page((unsigned long)buf);
 	return err;

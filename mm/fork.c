@@ -163,20 +163,14 @@ static struct vm_area_struct *dup_vma(struct mm_struct *mm, const struct vm_area
 }
 
 /*
- * The child has nothing of this VMA. On a machine whose child starts with its parent's TLB, the
- * translations have to be gone before that; the parent's come back as it touches the pages. What
- * the machine maps itself is its own affair.
+ * Does the child start with what the parent has here? Not with views of the zero folio, where the
+ * parent has never written.
  */
-static void forget_translations(struct vm_area_struct *vma)
+static bool vma_needs_copy(const struct vm_area_struct *vma)
 {
-	struct mm_struct *mm = vma->vm_mm;
-
-	if (vma->vm_flags & VM_PFNMAP)
-		return;
-	spin_lock(&mm->page_table_lock);
-	ptes_mkold(mm, vma->vm_start, vma->vm_end);
-	machine_tlb_flush(mm, vma->vm_start, vma->vm_end, TLB_FLUSH_ALL);
-	spin_unlock(&mm->page_table_lock);
+	if (vma->vm_flags & (VM_DONTCOPY | VM_WIPEONFORK))
+		return false;
+	return vma->anon_vma || !vma_is_anonymous(vma);
 }
 
 static int dup_mmap(struct mm_struct *mm, struct mm_struct *oldmm)
@@ -186,14 +180,17 @@ static int dup_mmap(struct mm_struct *mm, struct mm_struct *oldmm)
 
 	for_each_vma(oldmm, src)
 	{
-		if (src->vm_flags & (VM_DONTCOPY | VM_WIPEONFORK))
+		bool copy = vma_needs_copy(src);
+
+		/* What the machine maps itself is its own affair. */
+		if (!copy && !(src->vm_flags & VM_PFNMAP))
 			forget_translations(src);
 		if (src->vm_flags & VM_DONTCOPY)
 			continue;
 		vma = dup_vma(mm, src);
 		if (IS_ERR(vma))
 			return (int)PTR_ERR(vma);
-		if (!(src->vm_flags & VM_WIPEONFORK))
+		if (copy)
 			err = copy_page_range(vma, src);
 		if (vma->vm_ops && vma->vm_ops->open)
 			vma->vm_ops->open(vma);

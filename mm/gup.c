@@ -3,9 +3,10 @@
  * User pages for the kernel: one entry at a time, looked up and faulted in (get_locked_pte), and
  * pages pinned for I/O that goes on without any lock.
  *
- * A pin is a reference plus a count in _pincount. What it promises - the frame stays, and the program
- * and the I/O see the same contents - holds because a pinned private page has one owner: pinning
- * unshares it, fork() gives the child a copy, and so no write fault ever moves it.
+ * For I/O that reads memory a reference will do: whoever writes a private page meanwhile gets a copy.
+ * A pin, for I/O that writes, is a reference plus a count in _pincount. What it promises - the frame
+ * stays, and the program and the I/O see the same contents - holds because a pinned private page has
+ * one owner: the write fault unshares it, fork() gives the child a copy, and so nothing ever moves it.
  */
 #include <quire/mm.h>
 
@@ -35,15 +36,13 @@ bool vma_permits(const struct vm_area_struct *vma, unsigned int foll)
 static bool pte_serves(const struct vm_area_struct *vma, pte_t pte, unsigned int foll)
 {
 	struct page *page = pte_page(pte);
-	bool private_page = page && PageAnon(page) && !(vma->vm_flags & VM_SHARED);
 
 	if (!pte_present(pte))
 		return false;
-	if (pte_write(pte))
+	if (pte_write(pte) || !(foll & FOLL_WRITE))
 		return true;
-	if (foll & FOLL_WRITE)
-		return foll & FOLL_FORCE && private_page && page_sole_owner(page);
-	return !(foll & FOLL_PIN && private_page) || page_sole_owner(page);
+	return foll & FOLL_FORCE && page && PageAnon(page) && !(vma->vm_flags & VM_SHARED) &&
+	       page_sole_owner(page);
 }
 
 pte_t *get_locked_pte(struct vm_area_struct *vma, unsigned long addr, unsigned int foll)
@@ -64,9 +63,6 @@ pte_t *get_locked_pte(struct vm_area_struct *vma, unsigned long addr, unsigned i
 				ptep_set_bits(ptep, _PAGE_DIRTY);
 			return ptep;
 		}
-		/* A page that is there but shared is unshared by a write fault. */
-		if (foll & FOLL_PIN && ptep && pte_present(ptep_get(ptep)))
-			flags |= FAULT_FLAG_WRITE;
 		spin_unlock(&mm->page_table_lock);
 
 		ret = handle_mm_fault(vma, addr, flags);
@@ -92,7 +88,8 @@ static long pin_vma_pages(struct vm_area_struct *vma, unsigned long start, unsig
 			return n ? n : PTR_ERR(ptep);
 		page = pfn_to_page(pte_pfn(*ptep));
 		get_page(page);
-		atomic_inc(&page->_pincount);
+		if (foll & FOLL_WRITE)
+			atomic_inc(&page->_pincount);
 		spin_unlock(&mm->page_table_lock);
 		pages[n++] = page;
 	}
@@ -102,7 +99,7 @@ static long pin_vma_pages(struct vm_area_struct *vma, unsigned long start, unsig
 long pin_user_pages(struct mm_struct *mm, unsigned long start, unsigned long nr, bool write,
 		    struct page **pages)
 {
-	unsigned int foll = FOLL_PIN | (write ? FOLL_WRITE : 0);
+	unsigned int foll = write ? FOLL_WRITE : 0;
 	unsigned long addr = start & PAGE_MASK;
 	long done = 0;
 
@@ -126,13 +123,13 @@ long pin_user_pages(struct mm_struct *mm, unsigned long start, unsigned long nr,
 
 /*
  * The entries through which pages were pinned for writing are dirty, and so are the pages of files:
- * write-back leaves the mark on what is pinned. So `dirty` has been taken care of.
+ * write-back leaves the mark on what is pinned.
  */
-void unpin_user_pages(struct page **pages, unsigned long nr, bool dirty)
+void unpin_user_pages(struct page **pages, unsigned long nr, bool write)
 {
-	(void)dirty;
 	for (unsigned long i = 0; i < nr; i++) {
-		atomic_dec_return(&pages[i]->_pincount);
+		if (write)
+			atomic_dec_return(&pages[i]->_pincount);
 		put_page(pages[i]);
 	}
 }

@@ -4,9 +4,10 @@
  *
  *	vm_flags     RANDOM SEQUENTIAL NORMAL, (DONT|DO)FORK, (DONT|DO)DUMP, (WIPE|KEEP)ONFORK,
  *	             (NO)HUGEPAGE, (UN)MERGEABLE: VMAs are split and merged
- *	contents     DONTNEED drops the pages, REMOVE makes a hole in the object behind them
+ *	contents     DONTNEED drops the pages, REMOVE makes a hole in the object behind them;
+ *	             after FREE they count as not written to, and stay for as long as there is memory
  *	presence     WILLNEED reads ahead; POPULATE_READ and _WRITE fault in
- *	no effect    FREE, COLD, PAGEOUT: the pages may stay for as long as there is memory
+ *	no effect    COLD, PAGEOUT: the pages may stay for as long as there is memory
  *
  * Advice is applied to every VMA of the range, also beyond holes, which are reported (-ENOMEM) at the
  * end; an error of a VMA ends the call. POPULATE_* alone stops at the first hole.
@@ -150,8 +151,12 @@ static int madvise_dontneed_free(struct vm_area_struct *vma, unsigned long start
 		forbidden |= VM_LOCKED;
 	if (vma->vm_flags & forbidden)
 		return -EINVAL;
-	if (behavior == MADV_FREE)
-		return vma_is_anonymous(vma) ? 0 : -EINVAL;
+	if (behavior == MADV_FREE) {
+		if (!vma_is_anonymous(vma))
+			return -EINVAL;
+		clean_anon_range(vma, start, end);
+		return 0;
+	}
 	zap_page_range(vma, start, end);
 	return 0;
 }

@@ -9,7 +9,7 @@
 
 #include "vma.h"
 
-/* mmap_lock is held for reading, and let go after so many pages. */
+/* At most so many pages are looked at in one go. */
 #define MINCORE_BATCH 512UL
 
 static bool mincore_mapped(struct mm_struct *mm, unsigned long addr)
@@ -51,30 +51,20 @@ static void mincore_vma(struct vm_area_struct *vma, unsigned long start, unsigne
 		mutex_unlock(&mapping->lock);
 }
 
-int do_mincore(struct mm_struct *mm, unsigned long start, size_t len, unsigned char *vec)
+long do_mincore(struct mm_struct *mm, unsigned long start, unsigned long pages, unsigned char *vec)
 {
+	struct vm_area_struct *vma;
 	unsigned long end;
 
-	if (!PAGE_ALIGNED(start))
-		return -EINVAL;
-	if (start > mm->task_size || len > mm->task_size - start)
-		return -ENOMEM;
-	end = start + PAGE_ALIGN(len);
-	while (start < end) {
-		struct vm_area_struct *vma;
-		unsigned long stop;
-
-		down_read(&mm->mmap_lock);
-		vma = vma_lookup(mm, start);
-		if (!vma) {
-			up_read(&mm->mmap_lock);
-			return -ENOMEM;
-		}
-		stop = min3(end, vma->vm_end, start + (MINCORE_BATCH << PAGE_SHIFT));
-		mincore_vma(vma, start, stop, vec);
+	down_read(&mm->mmap_lock);
+	vma = vma_lookup(mm, start);
+	if (!vma) {
 		up_read(&mm->mmap_lock);
-		vec += (stop - start) >> PAGE_SHIFT;
-		start = stop;
+		return -ENOMEM;
 	}
-	return 0;
+	pages = min3(pages, (vma->vm_end - start) >> PAGE_SHIFT, MINCORE_BATCH);
+	end = start + (pages << PAGE_SHIFT);
+	mincore_vma(vma, start, end, vec);
+	up_read(&mm->mmap_lock);
+	return (long)pages;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Changing what is mapped, over ranges: protection (mprotect), place (mremap), a second owner
- * (fork), age.
+ * (fork), dirt and age.
  *
- * The callers hold mmap_lock for writing (ptes_mkold aside), so no entry appears meanwhile and no
+ * The callers hold mmap_lock for writing (age and dirt aside), so no entry appears meanwhile and no
  * table vanishes; truncation and write-back may still come in through i_mmap, with mapping->lock and
  * page_table_lock. Flushes are gathered into one hull a call.
  */
@@ -78,6 +78,33 @@ void change_protection(struct vm_area_struct *vma, unsigned long start, unsigned
 
 		for (; addr < next; addr += PAGE_SIZE)
 			change_pte(vma, ptep++, addr, newprot, &hull);
+	}
+	tlb_hull_flush(mm, &hull);
+	spin_unlock(&mm->page_table_lock);
+}
+
+/* ---- madvise(MADV_FREE) -------------------------------------------------------------------- */
+
+void clean_anon_range(struct vm_area_struct *vma, unsigned long start, unsigned long end)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	struct tlb_hull hull = TLB_HULL_NONE;
+	unsigned long addr = start;
+	pte_t *ptep;
+
+	spin_lock(&mm->page_table_lock);
+	while ((ptep = pte_next(mm, &addr, end))) {
+		unsigned long next = pmd_addr_end(addr, end);
+
+		for (; addr < next; addr += PAGE_SIZE, ptep++) {
+			pte_t pte = ptep_get(ptep);
+
+			if (!pte_present(pte) || !pte_dirty(pte) || pte_special(pte))
+				continue;
+			ptep_clear_bits(ptep, _PAGE_DIRTY);
+			if (pte_young(pte) && pte_write(pte))
+				tlb_hull_add(&hull, addr, TLB_FLUSH_WRITE);
+		}
 	}
 	tlb_hull_flush(mm, &hull);
 	spin_unlock(&mm->page_table_lock);
@@ -276,7 +303,8 @@ int copy_page_range(struct vm_area_struct *dst_vma, struct vm_area_struct *src_v
 
 /* ---- Age ---------------------------------------------------------------------------------- */
 
-void ptes_mkold(struct mm_struct *mm, unsigned long start, unsigned long end)
+static void ptes_age(struct mm_struct *mm, unsigned long start, unsigned long end,
+		     struct tlb_hull *hull)
 {
 	unsigned long addr = start;
 	pte_t *ptep;
@@ -284,8 +312,29 @@ void ptes_mkold(struct mm_struct *mm, unsigned long start, unsigned long end)
 	while ((ptep = pte_next(mm, &addr, end))) {
 		unsigned long next = pmd_addr_end(addr, end);
 
-		for (; addr < next; addr += PAGE_SIZE, ptep++)
-			if (pte_young(ptep_get(ptep)))
-				ptep_clear_bits(ptep, _PAGE_ACCESSED);
+		for (; addr < next; addr += PAGE_SIZE, ptep++) {
+			if (!pte_young(ptep_get(ptep)))
+				continue;
+			ptep_clear_bits(ptep, _PAGE_ACCESSED);
+			tlb_hull_add(hull, addr, TLB_FLUSH_ALL);
+		}
 	}
+}
+
+void ptes_mkold(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	struct tlb_hull hull = TLB_HULL_NONE;
+
+	ptes_age(mm, start, end, &hull);
+}
+
+void forget_translations(struct vm_area_struct *vma)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	struct tlb_hull hull = TLB_HULL_NONE;
+
+	spin_lock(&mm->page_table_lock);
+	ptes_age(mm, vma->vm_start, vma->vm_end, &hull);
+	tlb_hull_flush(mm, &hull);
+	spin_unlock(&mm->page_table_lock);
 }

@@ -56,7 +56,7 @@ static inline unsigned long pmd_addr_end(unsigned long addr, unsigned long end)
 /*
  * Whether this entry's mm alone can see the page, so that it may be written in place. References
  * beyond the entry's own must be pins: those are for I/O of the same mm, because pinning unshares
- * the page first and fork() copies a pinned one. Read the references last: a pin that ends in
+ * the page first and fork() copies a pinned one. Other I/O, which reads it, wants to see what it is now. Read the references last: a pin that ends in
  * between makes the answer no, which costs a copy and nothing else.
  */
 static inline bool page_sole_owner(struct page *page)
@@ -149,7 +149,6 @@ static inline void page_init_anon(struct page *page, pgoff_t index)
 enum foll_flags {
 	FOLL_WRITE = 1 << 0,
 	FOLL_FORCE = 1 << 1, /* the VMA's protection does not count */
-	FOLL_PIN = 1 << 2, /* the page must be this mm's own if it is private */
 };
 
 /*

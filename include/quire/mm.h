@@ -151,7 +151,8 @@ unsigned long do_brk(struct mm_struct *mm, unsigned long brk);
 int do_madvise(struct mm_struct *mm, unsigned long start, size_t len, int behavior);
 int do_msync(struct mm_struct *mm, unsigned long start, size_t len, int flags);
 /* vec: one byte a page, kernel memory, at least len / PAGE_SIZE bytes. */
-int do_mincore(struct mm_struct *mm, unsigned long start, size_t len, unsigned char *vec);
+/* Bytes for the first of the pages from start on, how many of them; -ENOMEM: nothing is there. */
+long do_mincore(struct mm_struct *mm, unsigned long start, unsigned long pages, unsigned char *vec);
 int do_mlock(struct mm_struct *mm, unsigned long start, size_t len, int flags);
 int do_munlock(struct mm_struct *mm, unsigned long start, size_t len);
 int do_mlockall(struct mm_struct *mm, int flags);
@@ -240,13 +241,14 @@ size_t access_remote_mm(struct mm_struct *mm, unsigned long addr, void *buf, siz
 			bool force);
 
 /*
- * Fault in and pin (get_page + _pincount) the nr pages from the page of start on. Returns how
- * many (>= 1) or -EFAULT / -ENOMEM. Frames stay where they are and keep their contents until
- * unpin_user_pages(); fork gives the child a copy. dirty: they were written by the machine.
+ * Fault in and hold the nr pages from the page of start on for I/O that writes them (write: get_page
+ * + _pincount) or reads them (get_page). Returns how many (>= 1) or -EFAULT / -ENOMEM. Until
+ * unpin_user_pages(), with the same write, the frames are nobody else's; those to be written stay
+ * what the program sees, and fork gives the child a copy.
  */
 long pin_user_pages(struct mm_struct *mm, unsigned long start, unsigned long nr, bool write,
 		    struct page **pages);
-void unpin_user_pages(struct page **pages, unsigned long nr, bool dirty);
+void unpin_user_pages(struct page **pages, unsigned long nr, bool write);
 
 /*
  * Atomically exchange the u32 at uaddr if it equals *old; *old receives what was there.
@@ -298,6 +300,8 @@ unsigned long move_page_tables(struct vm_area_struct *vma, unsigned long old_add
 /* mmap_lock for writing. New protection for present entries, and flush. */
 void change_protection(struct vm_area_struct *vma, unsigned long start, unsigned long end,
 		       pgprot_t newprot);
+/* mmap_lock for reading. The private pages of the range count as not written to, for now. */
+void clean_anon_range(struct vm_area_struct *vma, unsigned long start, unsigned long end);
 /* mmap_lock for writing on both. Copy the entries of one VMA at fork. 0 or -ENOMEM. */
 int copy_page_range(struct vm_area_struct *dst_vma, struct vm_area_struct *src_vma);
 /*
@@ -306,6 +310,11 @@ int copy_page_range(struct vm_area_struct *dst_vma, struct vm_area_struct *src_v
  * held, so machine_tlb_fill() may call it.
  */
 void ptes_mkold(struct mm_struct *mm, unsigned long start, unsigned long end);
+/*
+ * No TLB has anything of the VMA any more; what is present comes back when it is touched. For fork(),
+ * of what the child does not get: on some machines it starts with its parent's TLB.
+ */
+void forget_translations(struct vm_area_struct *vma);
 
 pgprot_t vm_get_page_prot(vm_flags_t vm_flags);
 /* For writing at once: shared writable mapping without need of page_mkwrite, or private & owned. */

@@ -27,7 +27,7 @@ struct vm_operations_struct;
  *   each get_page() hold one.
  * _mapcount: number of ptes that map the frame, minus 1. While the frame is not mappable the
  *   word holds a PAGE_TYPE_* value instead (page-flags.h).
- * _pincount: host I/O in flight on the frame (pin_user_pages()); fork copies such a page at once.
+ * _pincount: host I/O in flight that writes the frame (pin_user_pages()); fork copies such a page at once.
  * A block of order n > 0 allocated with __GFP_COMP is a folio: its first page is the head; in the
  * others compound_head points to it with bit 0 set. split_page() makes single pages of a block.
  */

@@ -153,9 +153,9 @@ long uiter_pin(const struct uiter *start, struct mm_struct *mm, bool write, stru
 	return 0;
 }
 
-void uiter_unpin(struct pinned *pin, bool dirty)
+void uiter_unpin(struct pinned *pin, bool write)
 {
-	unpin_user_pages(pin->pages, pin->nr_pages, dirty);
+	unpin_user_pages(pin->pages, pin->nr_pages, write);
 }
 
 long hc_import_iovec(struct native_task *t, struct hc_mem *mem, unsigned long uiov,
@@ -268,7 +268,7 @@ static long rw_pinned(struct hostio *io, struct uiter *it)
 		if (ret)
 			break;
 		ret = issue(io, pin->iov, pin->nr_iov);
-		uiter_unpin(pin, !io->write && ret > 0);
+		uiter_unpin(pin, !io->write);
 		if (ret <= 0)
 			break;
 		done += ret;

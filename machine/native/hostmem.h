@@ -92,7 +92,7 @@ struct pinned {
 };
 /* At most PIN_MAX_PAGES from the position on, which stays. 0 or -ENOMEM. */
 long uiter_pin(const struct uiter *it, struct mm_struct *mm, bool write, struct pinned *pin);
-void uiter_unpin(struct pinned *pin, bool dirty);
+void uiter_unpin(struct pinned *pin, bool write);
 
 /*
  * The guest's iovec array, in *iov (memory of mem). Number of elements; -EFAULT, -EINVAL, -ENOMEM. The

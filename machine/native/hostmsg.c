@@ -131,7 +131,7 @@ static long msg_pinned(struct hostmsg *m)
 			ret = -EMSGSIZE;
 		else
 			ret = msg_issue(m, pin->iov, pin->nr_iov);
-		uiter_unpin(pin, !m->send && ret > 0);
+		uiter_unpin(pin, !m->send);
 		if (ret <= 0)
 			break;
 		done += ret;

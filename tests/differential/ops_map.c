@@ -372,12 +372,12 @@ static void op_madvise(struct ctx *c)
 	advise(c, list, sizeof(list) / sizeof(list[0]));
 }
 
+/* Not PAGEOUT: it may drop what FREE was said of, depending on the CPU that either runs on. */
 static void op_madvise_extra(struct ctx *c)
 {
 	static const struct advice list[] = {
 		{ "REMOVE", MADV_REMOVE },
 		{ "COLD", MADV_COLD },
-		{ "PAGEOUT", MADV_PAGEOUT },
 		{ "POPULATE_READ", MADV_POPULATE_READ },
 		{ "POPULATE_WRITE", MADV_POPULATE_WRITE },
 		{ "NOHUGEPAGE", MADV_NOHUGEPAGE },

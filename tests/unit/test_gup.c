@@ -249,8 +249,8 @@ static void test_pin_and_fork(void **state)
 	mmput(child);
 }
 
-/* Pinned after the fork, even for reading: the parent's later write must not show. */
-static void test_pin_unshares(void **state)
+/* Held for reading after the fork, and not unshared: the parent's later write must not show. */
+static void test_read_hold_is_private(void **state)
 {
 	struct mm_struct *child;
 	struct page *page;
@@ -260,6 +260,7 @@ static void test_pin_unshares(void **state)
 	put32(mm, BASE, 1);
 	child = fork_mm();
 	assert_int_equal(pin_user_pages(child, BASE, 1, false, &page), 1);
+	assert_int_equal(page_mapcount(page), 2);
 	assert_int_equal(do_munmap(child, BASE, PAGES(1)), 0);
 	put32(mm, BASE, 2);
 	assert_int_equal(*(u32 *)page_address(page), 1);
@@ -267,7 +268,7 @@ static void test_pin_unshares(void **state)
 	mmput(child);
 }
 
-static void test_pin_unshares_read_only(void **state)
+static void test_pin_unshares(void **state)
 {
 	struct mm_struct *child;
 	struct page *page;
@@ -275,13 +276,15 @@ static void test_pin_unshares_read_only(void **state)
 	(void)state;
 	map(BASE, PAGES(1), RW, PRIVATE_ANON);
 	put32(mm, BASE, 1);
-	assert_int_equal(do_mprotect(mm, BASE, PAGES(1), PROT_READ), 0);
 	child = fork_mm();
-	assert_int_equal(pin_user_pages(mm, BASE, 1, false, &page), 1);
-	assert_int_equal(pin_user_pages(mm, BASE, 1, true, &page), -EFAULT);
-	assert_int_equal(get32(mm, BASE), 1);
+	assert_int_equal(pin_user_pages(mm, BASE, 1, true, &page), 1);
 	assert_int_equal(page_mapcount(page), 1);
-	unpin_user_pages(&page, 1, false);
+	write_page(page, 2);
+	assert_int_equal(get32(mm, BASE), 2);
+	assert_int_equal(get32(child, BASE), 1);
+	unpin_user_pages(&page, 1, true);
+	assert_int_equal(do_mprotect(mm, BASE, PAGES(1), PROT_READ), 0);
+	assert_int_equal(pin_user_pages(mm, BASE, 1, true, &page), -EFAULT);
 	mmput(child);
 }
 
@@ -345,7 +348,7 @@ int main(void)
 		TEST(remote_is_not_young),
 		TEST(pin_and_fork),
 		TEST(pin_unshares),
-		TEST(pin_unshares_read_only),
+		TEST(read_hold_is_private),
 		TEST(pin_outlives_mapping),
 		TEST(get_user_page),
 		TEST(pin_under_allocation_failure),

@@ -116,9 +116,9 @@ long pin_user_pages(struct mm_struct *mm, unsigned long start, unsigned long nr,
 	return i ? (long)i : -EFAULT;
 }
 
-void unpin_user_pages(struct page **pages, unsigned long nr, bool dirty)
+void unpin_user_pages(struct page **pages, unsigned long nr, bool write)
 {
-	(void)pages, (void)nr, (void)dirty;
+	(void)pages, (void)nr, (void)write;
 }
 
 void *kmalloc(size_t size, gfp_t gfp)

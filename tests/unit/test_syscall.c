@@ -108,6 +108,7 @@ static void test_mincore(void **state)
 		assert_int_equal(vec[i] & 1, i == 2);
 	assert_int_equal(call(__NR_mincore, BASE + 1, PAGES(1), BASE, 0, 0, 0), -EINVAL);
 	assert_int_equal(call(__NR_mincore, BASE, PAGES(17), BASE, 0, 0, 0), -ENOMEM);
+	assert_int_equal(call(__NR_mincore, BASE, PAGES(17), 0x5000, 0, 0, 0), -EFAULT);
 	assert_int_equal(call(__NR_mincore, BASE, ~0UL, BASE, 0, 0, 0), -ENOMEM);
 	assert_int_equal(call(__NR_mincore, BASE, PAGES(1), 0x5000, 0, 0, 0), -EFAULT);
 	assert_int_equal(call(__NR_mincore, BASE, PAGES(1), ~0UL, 0, 0, 0), -EFAULT);
