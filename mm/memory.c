@@ -46,6 +46,7 @@ unsigned int fault_around_order = 6;
 
 /* A touch beside a present page fills this much, so that scattered growth has few mappings. */
 #define NEIGHBOUR_ORDER 2u
+#define SMALL_VMA_PAGES 256
 /* A write to data beside pages that were copied already copies this much at most. */
 #define COW_MAX_ORDER 4u
 /* A page that may be written again, as its other owner is gone, takes those within this with it. */
@@ -205,7 +206,8 @@ static bool page_above_present(const struct vm_fault *vmf)
 /*
  * How much a program that walks its memory deserves. Where it goes on just after the last fill the
  * block doubles; where several threads take turns, what each has filled below tells the same; a page
- * beside another gets a small block, and an isolated one nothing extra.
+ * beside another gets a small block, and so does one in a VMA that is small as a whole: most of it
+ * will be used. An isolated one gets nothing extra.
  */
 static unsigned int anon_target_order(const struct vm_fault *vmf)
 {
@@ -217,7 +219,7 @@ static unsigned int anon_target_order(const struct vm_fault *vmf)
 	if (vmf->address == vma->vm_fault_next)
 		return min(vma->vm_fault_order + 1, anon_fault_max_order);
 	run = run_below(vmf);
-	if (!run && !page_above_present(vmf))
+	if (!run && !page_above_present(vmf) && vma_pages(vma) > SMALL_VMA_PAGES)
 		return 0;
 	if (run >> NEIGHBOUR_ORDER)
 		return min((unsigned int)fls64(run) - 1, anon_fault_max_order);
@@ -436,6 +438,12 @@ static unsigned int own_run(const struct vm_fault *vmf, bool up)
 	return (unsigned int)n;
 }
 
+/* Pages of a file that will not change any more: when they are copied makes no difference. */
+static bool vma_is_stable(const struct vm_area_struct *vma)
+{
+	return vma->vm_file && vma->vm_file->f_inode->i_stable;
+}
+
 /*
  * Of a file: only what will not change any more, for changes are seen in pages not written yet.
  * Anonymous pages are shared with a child that is perhaps about to exec: no more than a few.
@@ -445,10 +453,11 @@ static unsigned int cow_order(const struct vm_fault *vmf, bool anon)
 	unsigned int most = min(anon ? NEIGHBOUR_ORDER : COW_MAX_ORDER, fault_around_order);
 	unsigned int run;
 
-	if (!anon && !(vmf->vma->vm_file && vmf->vma->vm_file->f_inode->i_stable))
+	if ((!anon && !vma_is_stable(vmf->vma)) || !most || vmf->flags & FAULT_FLAG_REMOTE)
 		return 0;
-	if (!most || vmf->flags & FAULT_FLAG_REMOTE)
-		return 0;
+	/* The data of a library, of which relocation writes nearly every page. */
+	if (!anon && vma_pages(vmf->vma) <= 1UL << COW_MAX_ORDER)
+		return most;
 	run = max(own_run(vmf, true), own_run(vmf, false));
 	return run ? min((unsigned int)fls64(run) + 1, most) : 0;
 }
