@@ -386,6 +386,55 @@ static void test_fork_of_zero_and_shared_pages(void **state)
 	end_mm(child);
 }
 
+/* A private mapping of a file of n pages, page i beginning with i. */
+static void map_numbered_file(struct mm_struct *mm, unsigned long n, bool stable)
+{
+	struct inode *inode = shmem_inode_new((loff_t)PAGES(n));
+	struct file *file = file_alloc(inode, FMODE_READ | FMODE_WRITE, "numbers");
+
+	assert_false(IS_ERR(file));
+	assert_int_equal(do_mmap(mm, file, BASE, PAGES(n), RW, MAP_SHARED | MAP_FIXED, 0, NULL),
+			 BASE);
+	for (unsigned long i = 0; i < n; i++)
+		put32(mm, BASE + PAGES(i), (u32)i);
+	inode->i_stable = stable;
+	assert_int_equal(do_mmap(mm, file, BASE, PAGES(n), RW, MAP_PRIVATE | MAP_FIXED, 0, NULL),
+			 BASE);
+	fput(file);
+}
+
+static void test_written_file_pages_are_copied_in_blocks(void **state)
+{
+	struct mm_struct *mm = new_mm();
+
+	(void)state;
+	map_numbered_file(mm, 64, true);
+	put32(mm, BASE + PAGES(40), 1040);
+	assert_int_equal(mm_event(mm, MM_EV_COW), 1);
+	put32(mm, BASE + PAGES(41), 1041); /* with 42 and 43 */
+	assert_int_equal(mm_event(mm, MM_EV_COW), 4);
+	get32(mm, BASE + PAGES(32)); /* copied from the entry, others from the cache */
+	put32(mm, BASE + PAGES(39), 1039); /* with 32 ... 38 and 44 ... 47 */
+	assert_int_equal(mm_event(mm, MM_EV_COW), 16);
+	assert_int_equal(mm_event(mm, MM_EV_MINOR), 64 + 4);
+	for (unsigned long i = 0; i < 64; i++)
+		assert_int_equal(get32(mm, BASE + PAGES(i)), i < 39 || i > 41 ? i : 1000 + i);
+	assert_int_equal(get_mm_counter(mm, MM_ANONPAGES), 16);
+	end_mm(mm);
+}
+
+static void test_pages_of_changing_files_are_copied_alone(void **state)
+{
+	struct mm_struct *mm = new_mm();
+
+	(void)state;
+	map_numbered_file(mm, 16, false);
+	for (unsigned long i = 0; i < 8; i++)
+		put32(mm, BASE + PAGES(i), 1);
+	assert_int_equal(mm_event(mm, MM_EV_COW), 8);
+	end_mm(mm);
+}
+
 /* ---- Unmapping ---------------------------------------------------------------------------- */
 
 static void test_unmap_frees_tables(void **state)
@@ -878,6 +927,8 @@ int main(void)
 		TEST(mprotect_cycles),
 		TEST(fork_shares_until_written),
 		TEST(fork_of_zero_and_shared_pages),
+		TEST(written_file_pages_are_copied_in_blocks),
+		TEST(pages_of_changing_files_are_copied_alone),
 		TEST(unmap_frees_tables),
 		TEST(large_unmap_in_batches),
 		TEST(move_keeps_contents),
