@@ -24,7 +24,7 @@ static bool page_is_there(struct mm_struct *mm, unsigned long addr, bool write)
 	ptep = pte_lookup(mm, addr);
 	if (ptep) {
 		pte = ptep_get(ptep);
-		there = pte_accessible(pte) && (!write || pte_write(pte));
+		there = pte_accessible(pte) && (!write || (pte_write(pte) && pte_dirty(pte)));
 	}
 	spin_unlock(&mm->page_table_lock);
 	return there;
