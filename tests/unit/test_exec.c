@@ -324,8 +324,7 @@ static char *host_exec_maps(const char *path, u64 *auxv, size_t auxv_size)
 	pid_t pid = fork();
 
 	if (!pid) {
-		personality(ADDR_NO_RANDOMIZE);
-		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+		if (personality(ADDR_NO_RANDOMIZE) < 0 || ptrace(PTRACE_TRACEME, 0, NULL, NULL))
 			_exit(1);
 		execle(path, "prog", "one", NULL, (char *[]){ "A=1", NULL });
 		_exit(1);
@@ -365,7 +364,7 @@ static void drop_special_lines(char *maps)
 	*out = '\0';
 }
 
-static void set_host_image(const char *path)
+static bool set_host_image(const char *path)
 {
 	struct test_image *image;
 	struct stat st;
@@ -373,12 +372,13 @@ static void set_host_image(const char *path)
 	char *data = host_file(path, &len);
 
 	if (!data)
-		skip();
+		return false;
 	assert_int_equal(stat(path, &st), 0);
 	image = set_image(path, data, len);
 	image->dev = st.st_dev;
 	image->ino = st.st_ino;
 	free(data);
+	return true;
 }
 
 static void compare_with_host(const char *path)
@@ -393,11 +393,11 @@ static void compare_with_host(const char *path)
 	char *maps, *text, ours[8192];
 	size_t len;
 
-	set_host_image(path);
-	set_host_image("/lib64/ld-linux-x86-64.so.2");
+	if (!set_host_image(path) || !set_host_image("/lib64/ld-linux-x86-64.so.2"))
+		NOT_HERE("a program to compare with");
 	maps = host_exec_maps(path, auxv, sizeof(auxv));
 	if (!maps)
-		skip();
+		NOT_HERE("tracing of a program without randomization");
 	drop_special_lines(maps);
 	assert_int_equal(exec_limited(&bprm, path, argv, envp, 8 << 20, false), 0);
 	test_task_init(&t, NULL, bprm.mm, 100);
@@ -831,7 +831,7 @@ static void mutate_file(const char *victim, const char *start, int rounds)
 	char *original = host_file("/bin/true", &len), *bytes;
 
 	if (!original)
-		skip();
+		NOT_HERE("/bin/true");
 	if (strcmp(victim, "/bin/true")) {
 		free(original);
 		original = host_file(victim, &len);

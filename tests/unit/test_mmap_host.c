@@ -588,16 +588,12 @@ static bool host_is_reference(void)
 static void test_against_host(void **state)
 {
 	(void)state;
-	if (!host_is_reference())
-		skip();
 	run_sequences(env_or("SEED", 1), env_or("SEQUENCES", 60), 120, false);
 }
 
 static void test_against_host_with_forks(void **state)
 {
 	(void)state;
-	if (!host_is_reference())
-		skip();
 	run_sequences(env_or("SEED", 1) + 100000, env_or("SEQUENCES", 60) / 4, 120, true);
 }
 
@@ -621,5 +617,9 @@ int main(void)
 		cmocka_unit_test(test_against_host_with_forks),
 	};
 
+	if (!host_is_reference()) {
+		puts("1..0 # SKIP the host is older than 6.17, or may not lock memory");
+		return 0;
+	}
 	return cmocka_run_group_tests(tests, boot, shutdown);
 }
