@@ -293,10 +293,19 @@ int split_vma(struct vm_area_struct *vma, unsigned long addr, bool new_below)
 
 /* ---- Origin of private pages ---------------------------------------------------------------- */
 
+static bool same_file(const struct file *a, const struct file *b)
+{
+	if (a == b)
+		return true;
+	if (!a || !b || a->f_inode != b->f_inode || a->f_mode != b->f_mode || a->f_id != b->f_id)
+		return false;
+	return a->f_path == b->f_path || (a->f_path && b->f_path && !strcmp(a->f_path, b->f_path));
+}
+
 /* a ends where b begins: but for the protection, could they be one VMA? */
 static bool anon_vma_compatible(const struct vm_area_struct *a, const struct vm_area_struct *b)
 {
-	return a->vm_end == b->vm_start && a->vm_file == b->vm_file &&
+	return a->vm_end == b->vm_start && same_file(a->vm_file, b->vm_file) &&
 	       !((a->vm_flags ^ b->vm_flags) & ~VM_ACCESS_FLAGS) &&
 	       b->vm_pgoff == a->vm_pgoff + vma_pages(a);
 }
@@ -338,15 +347,6 @@ void anon_vma_fork(struct vm_area_struct *vma)
 }
 
 /* ---- Merging -------------------------------------------------------------------------------- */
-
-static bool same_file(const struct file *a, const struct file *b)
-{
-	if (a == b)
-		return true;
-	if (!a || !b || a->f_inode != b->f_inode || a->f_mode != b->f_mode || a->f_id != b->f_id)
-		return false;
-	return a->f_path == b->f_path || (a->f_path && b->f_path && !strcmp(a->f_path, b->f_path));
-}
 
 static bool anon_vma_mergeable(const struct vma_merge *m, const struct vm_area_struct *vma)
 {
