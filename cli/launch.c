@@ -366,6 +366,8 @@ static void build(struct machine *m, int keeper_fd)
 	p->trace = m->opt->trace;
 	p->verbose = m->opt->verbose;
 	p->randomize = aslr_wanted();
+	p->thp_disable = (uint8_t)prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
+	prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
 	p->use_seccomp = forced(m, "seccomp") || !have_user_dispatch();
 	m->dispatch_kind = p->use_seccomp ? "seccomp" : "syscall user dispatch";
 	find_vdso(p);

@@ -120,6 +120,7 @@ static long first_guest_make(void *arg)
 	list_add_tail(&nt->hmm_node, &hmm->tasks);
 	hmm->leader = nt;
 	hmm->first = true;
+	hmm->thp_disable = machine_params.thp_disable;
 	hmm->tgid = self->task.pid;
 	cpu_put(self);
 	return 0;

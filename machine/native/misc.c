@@ -4,6 +4,7 @@
 
 #include "signal.h"
 
+#define PR_THP_DISABLE_EXCEPT_ADVISED 2ul
 #define ARCH_SET_GS 0x1001
 #define ARCH_SET_FS 0x1002
 #define ARCH_GET_FS 0x1003
@@ -60,6 +61,15 @@ static long put_int(struct native_task *t, unsigned long uaddr, long ret, const 
 	return copy_to_mm(t->task.mm, uaddr, v, sizeof(*v)) ? -EFAULT : 0;
 }
 
+/* The result of PR_GET_THP_DISABLE from then on: 0, 1, or 3 with the flag. */
+static long set_thp_disable(struct hmm *hmm, const unsigned long *a)
+{
+	if (a[3] || a[4] || (a[2] & ~(a[1] ? PR_THP_DISABLE_EXCEPT_ADVISED : 0)))
+		return -EINVAL;
+	hmm->thp_disable = a[1] ? (u8)(1 | a[2]) : 0;
+	return 0;
+}
+
 static long sys_prctl(struct native_task *t, const unsigned long *a)
 {
 	char name[TASK_COMM_LEN] = { 0 };
@@ -106,13 +116,15 @@ static long sys_prctl(struct native_task *t, const unsigned long *a)
 	case PR_SET_CHILD_SUBREAPER:
 	case PR_SET_NO_NEW_PRIVS:
 	case PR_GET_NO_NEW_PRIVS:
-	case PR_SET_THP_DISABLE:
-	case PR_GET_THP_DISABLE:
 	case PR_CAP_AMBIENT:
 	case PR_GET_SPECULATION_CTRL:
 	case PR_SET_SPECULATION_CTRL:
 	case PR_SET_PTRACER:
 		return host_syscall(__NR_prctl, a[0], a[1], a[2], a[3], a[4]);
+	case PR_SET_THP_DISABLE:
+		return set_thp_disable(t->hmm, a);
+	case PR_GET_THP_DISABLE:
+		return a[1] || a[2] || a[3] || a[4] ? -EINVAL : t->hmm->thp_disable;
 	case PR_GET_SECCOMP:
 		return 0;
 	case PR_SET_MM:

@@ -140,6 +140,7 @@ struct hmm {
 	struct native_task *exec_thread; /* runs an exec; others are to go */
 	int leader_status; /* wait status the leader's own exit() asked for */
 	bool first; /* the program the machine was started for */
+	u8 thp_disable; /* prctl(PR_SET_THP_DISABLE), which is not for the host: RAM is huge pages */
 	bool dying; /* last thread on its way out: flushes are idle */
 
 	/* Flushes asked for by others; flush_req - flush_done of them are outstanding. */

@@ -38,6 +38,7 @@ struct machine_params {
 	bool verbose;
 	bool randomize; /* ASLR, as the host would for this process */
 	bool use_seccomp; /* user dispatch is not available */
+	uint8_t thp_disable; /* prctl(PR_GET_THP_DISABLE) of the command */
 	uint64_t vdso_start, vdso_end; /* host's vvar and vdso: kept in every process */
 	uint64_t vdso_image; /* AT_SYSINFO_EHDR; 0 none */
 	uint64_t hwcap, hwcap2, minsigstksz, clktck;
