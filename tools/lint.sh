@@ -26,6 +26,6 @@ for entry in json.load(open(sys.argv[1])):
 EOF
 )
 printf '%s\0' "${compiled[@]}" |
-	xargs -0 -P "$(nproc)" -n 4 clang-tidy --quiet --warnings-as-errors='*' -p $clang \
+	xargs -0 -P "$(nproc)" -n 1 clang-tidy --quiet --warnings-as-errors='*' -p $clang \
 		2>/dev/null || status=1
 exit $status

@@ -13,7 +13,7 @@ import argparse
 import difflib
 import fnmatch
 import json
-import multiprocessing
+import multiprocessing.connection
 import os
 import re
 import sys
@@ -150,14 +150,48 @@ def text_diff(a, b, limit=30):
     return cut + (['  (%d more lines)' % (len(lines) - limit)] if len(lines) > limit else [])
 
 
-# A worker is a process, so that whatever a command leaves behind becomes its child.
+# A worker is a process, so that whatever a command leaves behind becomes its child. (No
+# multiprocessing.Pool: its locks want /dev/shm.)
 worker = {}
 
 
-def start_worker(opts, cases):
+def work(opts, cases, jobs):
+    """A worker's life: one job after the other from the pipe @jobs, until there are no more."""
     sandbox.become_subreaper()
     worker['runner'] = Runner(opts)
     worker['cases'] = cases
+    while (job := jobs.recv()) is not None:
+        jobs.send(one_round(job))
+
+
+def start_worker(opts, cases, job):
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=work, args=(opts, cases, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    ours.send(job)
+    return ours, (process, job)
+
+
+def in_workers(opts, cases, jobs):
+    """The jobs' lists of outcomes, as they end. A worker's death is an outcome, too."""
+    todo, busy = list(reversed(jobs)), {}
+    while todo or busy:
+        while todo and len(busy) < opts.jobs:
+            pipe, state = start_worker(opts, cases, todo.pop())
+            busy[pipe] = state
+        for pipe in multiprocessing.connection.wait(list(busy)):
+            process, job = busy.pop(pipe)
+            try:
+                yield pipe.recv()
+            except EOFError:
+                process.join()
+                yield [(cases[job[0]].name, ['the worker died: %s' % process.exitcode], 0, 0)]
+                continue
+            job = todo.pop() if todo else None
+            pipe.send(job)
+            if job:
+                busy[pipe] = process, job
 
 
 def one_round(job):
@@ -197,10 +231,9 @@ class Suite:
     def run(self):
         start = time.monotonic()
         jobs = [(i, n) for n in range(self.opts.rounds) for i in range(len(self.cases))]
-        with multiprocessing.Pool(self.opts.jobs, start_worker, (self.opts, self.cases)) as pool:
-            for outcomes in pool.imap_unordered(one_round, jobs):
-                for outcome in outcomes:
-                    self.count(*outcome)
+        for job in in_workers(self.opts, self.cases, jobs):
+            for outcome in job:
+                self.count(*outcome)
         if self.opts.verbose:
             print('slowest: ' + ', '.join('%s %.1f s' % (name, t)
                                           for t, name in sorted(self.times, reverse=True)[:8]))
