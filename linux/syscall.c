@@ -683,13 +683,6 @@ SYSCALL(not_permitted)
 	return -EPERM;
 }
 
-SYSCALL(no_access)
-{
-	UNUSED(task);
-	UNUSED(args);
-	return -EACCES;
-}
-
 SYSCALL(invalid)
 {
 	UNUSED(task);
@@ -767,7 +760,6 @@ static const syscall_fn syscall_table[NR_SYSCALLS] = {
 	[__NR_bpf] = sys_not_permitted,
 	[__NR_swapon] = sys_not_permitted,
 	[__NR_swapoff] = sys_not_permitted,
-	[__NR_perf_event_open] = sys_no_access,
 	[__NR_seccomp] = sys_invalid,
 };
 

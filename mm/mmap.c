@@ -25,6 +25,7 @@
 #include "vma.h"
 
 unsigned long mmap_min_addr = 65536;
+unsigned long mmap_hole_start, mmap_hole_end;
 
 /* MAP_32BIT: the second GiB, which fits sign-extended 32-bit offsets. */
 #define MAP_32BIT_START 0x40000000UL
@@ -51,6 +52,10 @@ static unsigned long unmapped_area(struct mm_struct *mm, unsigned long low, unsi
 		addr = rt_gap_up(&mm->mm_rt, low, high, len, 1, 0);
 		if (IS_ERR_VALUE(addr))
 			return addr;
+		if (in_mmap_hole(addr, addr + len)) {
+			low = mmap_hole_end;
+			continue;
+		}
 		next = find_vma(mm, addr);
 		if (!next || addr + len <= vm_start_gap(next))
 			return addr;
@@ -71,6 +76,10 @@ static unsigned long unmapped_area_topdown(struct mm_struct *mm, unsigned long l
 		addr = rt_gap_down(&mm->mm_rt, low, high, len, 1, 0);
 		if (IS_ERR_VALUE(addr))
 			return addr;
+		if (in_mmap_hole(addr, addr + len)) {
+			high = mmap_hole_start;
+			continue;
+		}
 		next = find_vma(mm, addr);
 		if (!next || addr + len <= vm_start_gap(next))
 			return addr;
@@ -82,7 +91,7 @@ static bool range_is_free(struct mm_struct *mm, unsigned long addr, unsigned lon
 {
 	struct vm_area_struct *vma = find_vma(mm, addr);
 
-	return !vma || addr + len <= vm_start_gap(vma);
+	return !in_mmap_hole(addr, addr + len) && (!vma || addr + len <= vm_start_gap(vma));
 }
 
 static unsigned long arch_get_unmapped_area(struct mm_struct *mm, unsigned long addr,
@@ -152,7 +161,7 @@ unsigned long __get_unmapped_area(struct mm_struct *mm, struct file *file, unsig
 		if (IS_ERR_VALUE(place))
 			return place;
 	}
-	if (place > mm->task_size - len)
+	if (place > mm->task_size - len || in_mmap_hole(place, place + len))
 		return (unsigned long)-ENOMEM;
 	if (!PAGE_ALIGNED(place))
 		return (unsigned long)-EINVAL;
@@ -199,7 +208,8 @@ static vm_flags_t calc_vm_flags(const struct mmap_request *req)
 /* Bytes of a regular file end at the largest loff_t. */
 static bool file_mmap_ok(const struct file *file, pgoff_t pgoff, unsigned long len)
 {
-	bool regular = file->f_inode && file->f_inode->i_kind != INODE_ZERO;
+	bool regular = file->f_inode && file->f_inode->i_kind != INODE_ZERO &&
+		       file->f_inode->i_kind != INODE_DEVICE;
 	const unsigned long max_bytes = regular ? LONG_MAX : ULONG_MAX;
 
 	return len <= max_bytes && pgoff <= (max_bytes - len) >> PAGE_SHIFT;
@@ -248,6 +258,8 @@ static int check_file_mapping(struct mmap_request *req)
 	/* Needs storage that is memory. */
 	if (req->flags & MAP_SYNC && req->vm_flags & VM_MAYSHARE)
 		return -EOPNOTSUPP;
+	if (file->f_op)
+		req->vm_flags |= VM_PFNMAP;
 	return 0;
 }
 
@@ -284,7 +296,7 @@ static struct file *shmem_zero_setup(unsigned long len)
 
 static const struct vm_operations_struct *file_vm_ops(const struct file *file)
 {
-	if (!file || file->f_inode->i_kind == INODE_ZERO)
+	if (!file || file->f_op || file->f_inode->i_kind == INODE_ZERO)
 		return NULL;
 	return file->f_inode->i_kind == INODE_SHMEM ? &shmem_vm_ops : &generic_file_vm_ops;
 }
@@ -351,6 +363,23 @@ static int charge_mapping(struct mmap_request *req, const struct munmap_counts *
 	return 0;
 }
 
+/* The file maps the VMA itself. If it will not, nothing is at these addresses, as on Linux. */
+static int mmap_file(struct mmap_request *req, struct vm_area_struct *vma)
+{
+	int err;
+
+	vma->vm_flags &= ~VM_LOCKED_MASK;
+	err = req->file->f_op->mmap(req->file, vma);
+	if (err) {
+		if (req->vm_flags & VM_ACCOUNT)
+			vm_unacct_memory(vma_pages(vma));
+		vm_area_free(vma);
+		return err;
+	}
+	req->vm_flags = vma->vm_flags;
+	return 0;
+}
+
 /* Everything has been checked but memory. */
 static int mmap_region(struct mmap_request *req)
 {
@@ -381,6 +410,11 @@ static int mmap_region(struct mmap_request *req)
 		}
 	}
 	munmap_complete(mm, req->addr, end);
+	if (vma && req->file && req->file->f_op) {
+		err = mmap_file(req, vma);
+		if (err)
+			return err;
+	}
 	if (vma)
 		vma_link(vma);
 	else
@@ -643,7 +677,7 @@ int expand_stack_locked(struct vm_area_struct *vma, unsigned long addr)
 		return 0;
 	if (addr < mmap_min_addr)
 		return -EPERM;
-	if (prev && addr < prev->vm_end)
+	if ((prev && addr < prev->vm_end) || in_mmap_hole(addr, vma->vm_end))
 		return -ENOMEM;
 	if (prev && !(prev->vm_flags & VM_GROWSDOWN) && vma_is_accessible(prev) &&
 	    addr - prev->vm_end < STACK_GUARD_GAP)

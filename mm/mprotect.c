@@ -95,7 +95,11 @@ static int mprotect_locked(struct mm_struct *mm, unsigned long start, unsigned l
 		if (flags & VM_ACCESS_FLAGS & ~(flags >> 4)) /* VM_MAY* are 4 bits up */
 			return -EACCES;
 		stop = min(vma->vm_end, end);
-		err = mprotect_fixup(vma, start, stop, flags);
+		err = 0;
+		if (vma->vm_ops && vma->vm_ops->mprotect)
+			err = vma->vm_ops->mprotect(vma, start, stop, flags);
+		if (!err)
+			err = mprotect_fixup(vma, start, stop, flags);
 		if (err)
 			return err;
 		start = stop;

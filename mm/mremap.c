@@ -175,7 +175,7 @@ static int move_entries(struct vma_remap *r, struct vm_area_struct *new_vma)
 	int err = moved < r->old_len ? -ENOMEM : 0;
 
 	if (!err && new_vma->vm_ops && new_vma->vm_ops->mremap)
-		err = new_vma->vm_ops->mremap(new_vma);
+		err = new_vma->vm_ops->mremap(new_vma, r->addr);
 	if (err)
 		move_page_tables(new_vma, r->new_addr, r->vma, r->addr, moved);
 	return err;
@@ -305,7 +305,8 @@ static bool vma_expandable(const struct vma_remap *r)
 	unsigned long end = vma->vm_end + (r->new_len - r->old_len);
 
 	return r->addr + r->old_len == vma->vm_end && end > vma->vm_end &&
-	       end <= r->mm->task_size && !find_vma_intersection(r->mm, vma->vm_end, end);
+	       end <= r->mm->task_size && !in_mmap_hole(vma->vm_end, end) &&
+	       !find_vma_intersection(r->mm, vma->vm_end, end);
 }
 
 static unsigned long expand_in_place(struct vma_remap *r)

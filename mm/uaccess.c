@@ -6,6 +6,7 @@
  * meanwhile and no reference is taken that would look like a second owner. mmap_lock is given up at
  * every table of ptes (2 MiB), so that a long copy does not keep mmap() waiting.
  */
+#include <quire/fs.h>
 #include <quire/mm.h>
 #include <quire/string.h>
 
@@ -53,11 +54,39 @@ static bool access_page(struct vm_area_struct *vma, struct user_access *ua, size
 	return true;
 }
 
+static bool vma_may_be_accessed(const struct vm_area_struct *vma, bool write)
+{
+	if (vma->vm_flags & VM_PFNMAP)
+		return vma->vm_ops && vma->vm_ops->access &&
+		       vma->vm_flags & (write ? VM_WRITE : VM_ACCESS_FLAGS);
+	return vma_permits(vma, write ? FOLL_WRITE : 0);
+}
+
+/* A VMA without frames: its own operation, if it has one. mmap_lock held. */
+static bool access_special(struct vm_area_struct *vma, struct user_access *ua)
+{
+	bool write = ua->foll & FOLL_WRITE;
+	size_t len = min(ua->left, vma->vm_end - ua->addr);
+	long n;
+
+	if (ua->kind == ACCESS_CLEAR || !vma_may_be_accessed(vma, write))
+		return false;
+	n = vma->vm_ops->access(vma, ua->addr, ua->buf, len, write);
+	if (n > 0) {
+		ua->buf += n;
+		ua->addr += (unsigned long)n;
+		ua->left -= (size_t)n;
+	}
+	return n == (long)len;
+}
+
 /* As far as the VMA and the table at ua->addr go. mmap_lock held. False: it ends here. */
 static bool access_vma(struct vm_area_struct *vma, struct user_access *ua)
 {
 	unsigned long end = pmd_addr_end(ua->addr, vma->vm_end);
 
+	if (vma->vm_flags & VM_PFNMAP)
+		return access_special(vma, ua);
 	if (!vma_permits(vma, ua->foll))
 		return false;
 	while (ua->left && ua->addr < end) {
@@ -105,6 +134,40 @@ size_t clear_mm(struct mm_struct *mm, unsigned long dst, size_t n)
 	return access_mm(mm, &ua);
 }
 
+/* Where the VMA's memory ends: behind it is no page of its file. */
+static unsigned long vma_backed_end(const struct vm_area_struct *vma)
+{
+	u64 pages;
+
+	if (vma_is_anonymous(vma) || !vma->vm_file || vma->vm_flags & VM_PFNMAP)
+		return vma->vm_end;
+	pages = ((u64)READ_ONCE(vma->vm_file->f_inode->i_size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	if (pages <= vma->vm_pgoff)
+		return vma->vm_start;
+	return vma->vm_start + (min(pages - vma->vm_pgoff, vma_pages(vma)) << PAGE_SHIFT);
+}
+
+size_t user_access_room(struct mm_struct *mm, unsigned long addr, size_t n, bool write)
+{
+	unsigned long at = addr, end = addr + n;
+
+	if (end < addr || end > mm->task_size)
+		end = max(addr, mm->task_size);
+	down_read(&mm->mmap_lock);
+	while (at < end) {
+		struct vm_area_struct *vma = find_vma(mm, at);
+
+		if (!vma || !vma_may_be_accessed(vma, write) ||
+		    (vma->vm_start > at && !(vma->vm_flags & VM_GROWSDOWN)))
+			break;
+		at = max(at, min(vma_backed_end(vma), end));
+		if (at < min(vma->vm_end, end))
+			break;
+	}
+	up_read(&mm->mmap_lock);
+	return at - addr;
+}
+
 /* No stack grows for a look from outside. */
 size_t access_remote_mm(struct mm_struct *mm, unsigned long addr, void *buf, size_t n, bool write,
 			bool force)
@@ -118,7 +181,7 @@ size_t access_remote_mm(struct mm_struct *mm, unsigned long addr, void *buf, siz
 
 		down_read(&mm->mmap_lock);
 		vma = vma_lookup(mm, ua.addr);
-		more = vma && access_vma(vma, &ua);
+		more = vma && (force || !(vma->vm_flags & VM_PFNMAP)) && access_vma(vma, &ua);
 		up_read(&mm->mmap_lock);
 	}
 	return n - ua.left;

@@ -35,6 +35,11 @@ struct vma_merge {
 /* Boot. */
 void vma_init(void);
 
+static inline bool in_mmap_hole(unsigned long start, unsigned long end)
+{
+	return start < mmap_hole_end && end > mmap_hole_start;
+}
+
 /* ---- vma.c ---------------------------------------------------------------------------------- */
 
 /* Any mode of mmap_lock. */

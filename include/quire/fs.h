@@ -37,6 +37,7 @@ enum inode_kind {
 	INODE_FILE, /* regular file of the host */
 	INODE_SHMEM, /* MAP_SHARED|MAP_ANONYMOUS */
 	INODE_ZERO, /* /dev/zero: its shared mappings are such objects, private ones anonymous */
+	INODE_DEVICE, /* f_op->mmap() maps it: no frames of ours */
 };
 
 struct inode {
@@ -58,11 +59,23 @@ struct inode {
 #define FMODE_NOEXEC 4u /* lies where no program may come from: a mount with noexec, a pipe */
 #define FMODE_SEALED 8u /* a memfd sealed against writing */
 
+struct file;
+
+/* For files whose mappings are not made of the inode's page cache. */
+struct file_operations {
+	/*
+	 * Map the VMA, which is in no tree yet and has VM_PFNMAP; sets vm_ops and may change
+	 * vm_flags. mmap_lock held for writing; nothing is mapped at its addresses. 0 or negative errno.
+	 */
+	int (*mmap)(struct file *file, struct vm_area_struct *vma);
+};
+
 /* An open file that something is mapped from. path: as /proc/<pid>/maps shows it. */
 struct file {
 	atomic_t f_count;
 	unsigned int f_mode; /* FMODE_* */
 	struct inode *f_inode; /* NULL: of a kind that cannot be mapped */
+	const struct file_operations *f_op; /* INODE_DEVICE only, else NULL */
 	u64 f_id; /* equal for mappings made through one open file description, where known */
 	char *f_path;
 };

@@ -21,6 +21,8 @@ extern unsigned int anon_fault_max_order; /* largest anonymous fill, 0 ... 9; 0 
 extern unsigned int
 	fault_around_order; /* pages mapped around a file or zero fault: 2^order, 0 ... 9 */
 extern unsigned long mmap_min_addr; /* bytes, 65536 */
+/* User addresses that the port has taken for itself: nothing is mapped there. Set before mm_init(). */
+extern unsigned long mmap_hole_start, mmap_hole_end;
 extern int sysctl_max_map_count; /* VMAs of one mm, 65530 */
 #define STACK_GUARD_GAP (256UL << PAGE_SHIFT)
 
@@ -106,7 +108,17 @@ struct vm_operations_struct {
 	/* The VMA's addresses are given up. Merging is none of that: another VMA has them then. */
 	void (*unmapped)(struct vm_area_struct *vma);
 	int (*may_split)(struct vm_area_struct *vma, unsigned long addr);
-	int (*mremap)(struct vm_area_struct *vma);
+	/* vma has taken over the entries of as many bytes from old_addr on; not 0: they go back. */
+	int (*mremap)(struct vm_area_struct *vma, unsigned long old_addr);
+	/* [start, end) of vma is about to get the access rights of newflags. 0 or negative errno. */
+	int (*mprotect)(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+			vm_flags_t newflags);
+	/*
+	 * Copy len bytes at addr from or (write) to a VM_PFNMAP VMA, which has no frames that the core could
+	 * do it with. Bytes copied, or negative errno.
+	 */
+	long (*access)(struct vm_area_struct *vma, unsigned long addr, void *buf, size_t len,
+		       bool write);
 	/*
 	 * Find the page for vmf->pgoff: vmf->page with a reference, and the lock of the file's
 	 * mapping HELD (taken by ->fault, released by the caller once the entry is set) if the VMA
@@ -231,6 +243,11 @@ struct fault_result do_page_fault(struct mm_struct *mm, unsigned long address,
 size_t copy_to_mm(struct mm_struct *mm, unsigned long dst, const void *src, size_t n);
 size_t copy_from_mm(struct mm_struct *mm, void *dst, unsigned long src, size_t n);
 size_t clear_mm(struct mm_struct *mm, unsigned long dst, size_t n);
+/*
+ * How many of the n bytes from addr on lie in VMAs that permit the access, and within their files. Nothing
+ * is faulted in, so a copy may still fail for want of memory.
+ */
+size_t user_access_room(struct mm_struct *mm, unsigned long addr, size_t n, bool write);
 /* Length without the NUL; max if there is none within max bytes; -EFAULT. */
 long strncpy_from_mm(struct mm_struct *mm, char *dst, unsigned long src, long max);
 /*

@@ -54,6 +54,8 @@ static long do_boot(void *unused)
 
 	(void)unused;
 	page_offset_base = DIRECT_MAP_BASE;
+	mmap_hole_start = KERNEL_BASE;
+	mmap_hole_end = KERNEL_END;
 	native_fd_floor = machine_params.fd_floor;
 	cpu_init(machine_params.nr_cpus);
 	cpu_get(t);

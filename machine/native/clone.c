@@ -356,7 +356,9 @@ static long clone_process(struct native_task *t, struct native_task *nt, const s
 		hmm_detach(hmm);
 	} else {
 		nt->task.mm = mm;
-		pid = host_clone(nt, a, a->exit_signal, pidfd);
+		pid = hmm_inherit_devices(hmm, t->hmm, mm);
+		if (!pid)
+			pid = host_clone(nt, a, a->exit_signal, pidfd);
 		up_write(&old->mmap_lock);
 		if (pid < 0) {
 			hmm_detach(hmm);

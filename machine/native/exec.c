@@ -124,7 +124,10 @@ static const char *vdso_name(struct vm_area_struct *vma)
 	return vma->vm_private_data;
 }
 
-static const struct vm_operations_struct special_mapping_ops = { .name = vdso_name };
+static const struct vm_operations_struct special_mapping_ops = {
+	.name = vdso_name,
+	.access = special_mapping_access,
+};
 
 /* The host's own pages, the same in every process. */
 static int map_vdso(struct mm_struct *mm)
@@ -168,6 +171,7 @@ static void begin_new_exec(struct native_task *t, struct linux_binprm *bprm)
 		record_image(t->hmm, old);
 	complete_vfork(t);
 	hmm_detach(t->hmm);
+	hmm_forget_devices(t->hmm);
 	hmm_drop_all();
 	hmm_attach(t->hmm, bprm->mm);
 	task_set_mm(&t->task, bprm->mm);

@@ -145,11 +145,33 @@ static struct file *file_of_inode(struct inode *inode, int fd, unsigned int mode
 	return file;
 }
 
-static bool on_noexec_mount(int fd)
-{
-	struct host_statfs st = { 0 };
+/* Where file systems keep what looks like files and is none. */
+#define SYSFS_MAGIC 0x62656572
+#define PROC_SUPER_MAGIC 0x9fa0
 
-	return !host_syscall(__NR_fstatfs, fd, &st) && st.f_flags & HOST_ST_NOEXEC;
+/* Not made of pages that could be read and written: whether it can be mapped is the host's to say. */
+static bool may_be_device(const struct host_stat *st, const struct host_statfs *fs)
+{
+	switch (st->st_mode & HOST_S_IFMT) {
+	case HOST_S_IFIFO:
+	case HOST_S_IFDIR:
+		return false;
+	case HOST_S_IFREG:
+		return fs->f_type == SYSFS_MAGIC || fs->f_type == PROC_SUPER_MAGIC;
+	default:
+		return true;
+	}
+}
+
+static struct inode *device_inode(const struct host_stat *st)
+{
+	struct inode *inode = inode_alloc(INODE_DEVICE);
+
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+	inode->i_dev = st->st_dev;
+	inode->i_ino = st->st_ino;
+	return inode;
 }
 
 /* What kind of file it is, beyond those that can be mapped, the host knows best. */
@@ -182,6 +204,7 @@ static struct inode *zero_inode(const struct host_stat *st)
 
 struct file *machine_fget(int fd)
 {
+	struct host_statfs fs = { 0 };
 	struct host_stat st = { 0 };
 	struct inode *inode;
 	struct file *file;
@@ -195,21 +218,27 @@ struct file *machine_fget(int fd)
 	if (acc == HOST_O_WRONLY)
 		return file_alloc(NULL, FMODE_WRITE, "");
 	mode = acc == HOST_O_RDWR ? FMODE_READ | FMODE_WRITE : FMODE_READ;
-	if (HOST_S_ISREG(st.st_mode))
-		inode = inode_of_fd(fd, &st, acc == HOST_O_RDWR, READ_FIRST_MMAP);
-	else if (HOST_S_ISCHR(st.st_mode) && st.st_rdev == DEV_ZERO)
+	host_syscall(__NR_fstatfs, fd, &fs);
+	if (HOST_S_ISCHR(st.st_mode) && st.st_rdev == DEV_ZERO)
 		inode = zero_inode(&st);
+	else if (may_be_device(&st, &fs))
+		inode = device_inode(&st);
+	else if (HOST_S_ISREG(st.st_mode))
+		inode = inode_of_fd(fd, &st, acc == HOST_O_RDWR, READ_FIRST_MMAP);
 	else
 		return file_alloc(NULL, mode | (refuses_exec(fd) ? FMODE_NOEXEC : 0), "");
-	if (on_noexec_mount(fd))
+	if (fs.f_flags & HOST_ST_NOEXEC)
 		mode |= FMODE_NOEXEC;
 	if (!st.st_nlink && is_write_sealed(fd))
 		mode |= FMODE_SEALED;
 	if (IS_ERR(inode))
 		return (struct file *)inode;
 	file = file_of_inode(inode, fd, mode);
-	if (!IS_ERR(file))
-		file->f_id = (u64)fd + 1; /* the same number is the same open file, almost always */
+	if (IS_ERR(file))
+		return file;
+	file->f_id = (u64)fd + 1; /* the same number is the same open file, almost always */
+	if (inode->i_kind == INODE_DEVICE)
+		file->f_op = &device_file_ops;
 	return file;
 }
 

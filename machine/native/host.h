@@ -54,6 +54,9 @@ struct host_iovec {
 };
 
 #define HOST_S_IFMT 0170000u
+#define HOST_S_IFIFO 0010000u
+#define HOST_S_IFDIR 0040000u
+#define HOST_S_IFREG 0100000u
 #define HOST_S_ISREG(m) (((m)&HOST_S_IFMT) == 0100000u)
 #define HOST_S_ISDIR(m) (((m)&HOST_S_IFMT) == 0040000u)
 #define HOST_S_ISCHR(m) (((m)&HOST_S_IFMT) == 0020000u)

@@ -428,6 +428,7 @@ static const hostcall_fn hostcall_special[NR_HOSTCALL_SPECIALS] = {
 	[HCS_NAME_TO_HANDLE] = hostcall_name_to_handle,
 	[HCS_SCHED_SETATTR] = hostcall_sched_setattr,
 	[HCS_LDT] = hostcall_ldt,
+	[HCS_PERF] = hostcall_perf,
 	[HCS_PIDFD_SIGNAL] = hostcall_pidfd_signal,
 	[HCS_EINTR] = hostcall_eintr,
 	[HCS_EPERM] = hostcall_eperm,

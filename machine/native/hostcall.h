@@ -44,6 +44,7 @@ enum hostcall_special {
 	HCS_NAME_TO_HANDLE,
 	HCS_SCHED_SETATTR,
 	HCS_LDT,
+	HCS_PERF, /* perf_event_open */
 	HCS_PIDFD_SIGNAL,
 	HCS_EINTR, /* restart_syscall: never the guest's to call */
 	HCS_EPERM, /* would replace or end what the machine runs on */

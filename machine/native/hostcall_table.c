@@ -348,7 +348,7 @@ const struct hostcall_desc hostcall_table[NR_HOSTCALLS] = {
 	SPEC(preadv, RW),
 	SPEC(pwritev, RW),
 	CORE(rt_tgsigqueueinfo),
-	CORE(perf_event_open),
+	SPEC(perf_event_open, PERF),
 	SPEC(recvmmsg, MSG),
 	CALL(fanotify_init, 0, V, V),
 	CALL(fanotify_mark, BLK, FD, V, V, FD, STR),

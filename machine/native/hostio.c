@@ -88,6 +88,23 @@ size_t uiter_from_user(struct uiter *it, struct mm_struct *mm, void *dst, size_t
 	return done;
 }
 
+size_t uiter_room(const struct uiter *start, struct mm_struct *mm, size_t n, bool write)
+{
+	struct uiter it = *start;
+	size_t done = 0;
+
+	while (done < n && it.nr) {
+		size_t piece = min(n - done, it.iov->len - it.off);
+		size_t room = user_access_room(mm, it.iov->base + it.off, piece, write);
+
+		uiter_advance(&it, room);
+		done += room;
+		if (room < piece)
+			break;
+	}
+	return done;
+}
+
 /* Enters n bytes from addr on, which lie in the pinned pages[from ...]. */
 static void pin_add_runs(struct pinned *pin, unsigned int from, unsigned long addr, size_t n)
 {
@@ -228,7 +245,7 @@ static long rw_bounce(struct hostio *io, struct uiter *it)
 {
 	struct mm_struct *mm = io->t->task.mm;
 	size_t len = it->left;
-	/* The second is what could not be read: see pin_end(). */
+	/* The second is what cannot be read or written: see pin_end(). */
 	struct host_iovec iov[2] = { { .len = len }, { .base = HC_BAD_PTR } };
 	struct hc_mem mem;
 	long ret;
@@ -237,22 +254,28 @@ static long rw_bounce(struct hostio *io, struct uiter *it)
 	iov[0].base = (unsigned long)hc_alloc(&mem, len);
 	if (!iov[0].base)
 		return -ENOMEM;
-	if (io->write) {
-		iov[0].len = uiter_from_user(it, mm, (void *)iov[0].base, len);
-		iov[1].len = len - iov[0].len;
-		ret = len && !iov[0].len ? issue(io, iov + 1, 1) : issue(io, iov, 1 + !!iov[1].len);
-	} else {
-		ret = issue(io, iov, 1);
-		if (ret > 0) {
-			size_t done = uiter_to_user(it, mm, (void *)iov[0].base, (size_t)ret);
+	iov[0].len = io->write ? uiter_from_user(it, mm, (void *)iov[0].base, len)
+			       : uiter_room(it, mm, len, true);
+	iov[1].len = len - iov[0].len;
+	ret = len && !iov[0].len ? issue(io, iov + 1, 1) : issue(io, iov, 1 + !!iov[1].len);
+	if (!io->write && ret > 0) {
+		size_t done = uiter_to_user(it, mm, (void *)iov[0].base, (size_t)ret);
 
-			/* Part of a message is none. */
-			if (done < (size_t)ret)
-				ret = done && read_may_continue(io) ? (long)done : -EFAULT;
-		}
+		/* Part of a message is none. */
+		if (done < (size_t)ret)
+			ret = done && read_may_continue(io) ? (long)done : -EFAULT;
 	}
 	hc_mem_free(&mem);
 	return ret;
+}
+
+/* What has no frames (device memory), by way of the kernel. */
+static long rw_unpinnable(struct hostio *io, struct uiter *it)
+{
+	struct uiter piece = *it;
+
+	piece.left = min(piece.left, BOUNCE_TAIL);
+	return rw_bounce(io, &piece);
 }
 
 static long rw_pinned(struct hostio *io, struct uiter *it)
@@ -260,6 +283,8 @@ static long rw_pinned(struct hostio *io, struct uiter *it)
 	struct pinned *pin = kmalloc(sizeof(*pin), GFP_KERNEL);
 	struct mm_struct *mm = io->t->task.mm;
 	long done = 0, ret;
+	size_t whole;
+	bool nothing;
 
 	if (!pin)
 		return -ENOMEM;
@@ -267,15 +292,23 @@ static long rw_pinned(struct hostio *io, struct uiter *it)
 		ret = uiter_pin(it, mm, !io->write, pin);
 		if (ret)
 			break;
-		ret = issue(io, pin->iov, pin->nr_iov);
-		uiter_unpin(pin, !io->write);
+		whole = pin->bytes;
+		nothing = pin->faulted && !whole;
+		if (nothing && uiter_room(it, mm, 1, !io->write)) {
+			whole = min(it->left, BOUNCE_TAIL);
+			ret = rw_unpinnable(io, it);
+		} else if (nothing && done) {
+			break;
+		} else {
+			ret = issue(io, pin->iov, pin->nr_iov);
+			uiter_unpin(pin, !io->write);
+		}
 		if (ret <= 0)
 			break;
 		done += ret;
 		io->pos += ret;
 		uiter_advance(it, (size_t)ret);
-	} while ((size_t)ret == pin->bytes && it->left && !pin->faulted &&
-		 (io->write || read_may_continue(io)));
+	} while ((size_t)ret == whole && it->left && (io->write || read_may_continue(io)));
 	kfree(pin);
 	return done ? done : ret;
 }

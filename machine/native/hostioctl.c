@@ -23,6 +23,7 @@ enum ioctl_arg {
 	IA_OUT,
 	IA_INOUT,
 	IA_CHANGED, /* of a form not known: what was changed is copied back */
+	IA_STR,
 	IA_FD,
 	IA_IFCONF, /* struct ifconf: length and pointer */
 	IA_IFR_DATA, /* struct ifreq whose data is a pointer */
@@ -133,6 +134,16 @@ static const struct ioctl_desc ioctl_table[] = {
 	{ 0x400454ce, IA_VALUE, 0, 0, 0, 0 }, /* TUNSETGROUP */
 	{ 0x400454d0, IA_VALUE, 0, 0, 0, 0 }, /* TUNSETOFFLOAD */
 	{ 0x40044590, IA_VALUE, 0, 0, 0, 0 }, /* EVIOCGRAB */
+	{ 0x2400, IA_VALUE, 0, 0, 0, 0 }, /* PERF_EVENT_IOC_ENABLE */
+	{ 0x2401, IA_VALUE, 0, 0, 0, 0 }, /* PERF_EVENT_IOC_DISABLE */
+	{ 0x2402, IA_VALUE, 0, 0, 0, 0 }, /* PERF_EVENT_IOC_REFRESH */
+	{ 0x2403, IA_VALUE, 0, 0, 0, 0 }, /* PERF_EVENT_IOC_RESET */
+	{ 0x2405, IA_FD, 0, 0, 0, 0 }, /* PERF_EVENT_IOC_SET_OUTPUT */
+	{ 0x40042408, IA_FD, 0, 0, 0, 0 }, /* PERF_EVENT_IOC_SET_BPF */
+	{ 0x40042409, IA_VALUE, 0, 0, 0, 0 }, /* PERF_EVENT_IOC_PAUSE_OUTPUT */
+	{ 0x40082406, IA_STR, 0, 0, 0, 0 }, /* PERF_EVENT_IOC_SET_FILTER */
+	{ 0xc008240a, IA_ARRAY, 0, 8, 0, 4 }, /* PERF_EVENT_IOC_QUERY_BPF */
+	{ 0x4008240b, IA_CHANGED, 0, UNKNOWN_SIZE, 0, 0 }, /* PERF_EVENT_IOC_MODIFY_ATTRIBUTES */
 };
 
 #define FICLONERANGE 0x4020940du
@@ -227,6 +238,14 @@ static long ioctl_ifr_data(struct native_task *t, struct hc_mem *mem, long fd, u
 			    UNKNOWN_SIZE);
 }
 
+static long ioctl_string(struct native_task *t, struct hc_mem *mem, long fd, u32 cmd,
+			 unsigned long uarg)
+{
+	unsigned long str = hc_string(t, mem, uarg);
+
+	return str == (unsigned long)-ENOMEM ? -ENOMEM : do_ioctl(fd, cmd, str, false);
+}
+
 /* The length of what an ioctl takes, or 0 if it is more than is sensible. */
 static size_t array_size(struct native_task *t, const struct ioctl_desc *d, unsigned long uarg)
 {
@@ -300,8 +319,10 @@ long hostcall_ioctl(struct native_task *t, unsigned long nr, const unsigned long
 	hc_mem_init(&mem);
 	if (d.arg == IA_ARRAY)
 		size = array_size(t, &d, args[2]);
-	if (!size)
+	if (!size && d.arg != IA_STR)
 		ret = -ENOMEM;
+	else if (d.arg == IA_STR)
+		ret = ioctl_string(t, &mem, fd, d.cmd, args[2]);
 	else if (d.arg == IA_IFCONF)
 		ret = ioctl_ifconf(t, &mem, fd, d.cmd, args[2]);
 	else if (d.arg == IA_IFR_DATA)

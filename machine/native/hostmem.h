@@ -79,6 +79,8 @@ void uiter_init(struct uiter *it, const struct host_iovec *iov, unsigned int nr)
 void uiter_advance(struct uiter *it, size_t n);
 /* Copy at most n bytes at the position, which moves; bytes copied, short when memory is not there. */
 size_t uiter_to_user(struct uiter *it, struct mm_struct *mm, const void *src, size_t n);
+/* At most n bytes from the position on that may be written, or read. As user_access_room(). */
+size_t uiter_room(const struct uiter *it, struct mm_struct *mm, size_t n, bool write);
 size_t uiter_from_user(struct uiter *it, struct mm_struct *mm, void *dst, size_t n);
 
 /* Guest memory at a position, pinned, as the host may be given it. */
@@ -143,6 +145,7 @@ long hostcall_mq_notify(struct native_task *t, unsigned long nr, const unsigned 
 long hostcall_keyctl(struct native_task *t, unsigned long nr, const unsigned long *args);
 long hostcall_name_to_handle(struct native_task *t, unsigned long nr, const unsigned long *args);
 long hostcall_sched_setattr(struct native_task *t, unsigned long nr, const unsigned long *args);
+long hostcall_perf(struct native_task *t, unsigned long nr, const unsigned long *args);
 long hostcall_ldt(struct native_task *t, unsigned long nr, const unsigned long *args);
 long hostcall_pidfd_signal(struct native_task *t, unsigned long nr, const unsigned long *args);
 

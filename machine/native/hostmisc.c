@@ -376,7 +376,13 @@ long hostcall_name_to_handle(struct native_task *t, unsigned long nr, const unsi
 
 /* ---- Scheduling -------------------------------------------------------------------------- */
 
-#define SCHED_ATTR_MAX PAGE_SIZE
+#define SCHED_ATTR_MIN 48u
+
+/* What is to be copied of a structure that says its own size; of one too large, what says so. */
+static u32 sized_struct(u32 size, u32 min_size)
+{
+	return size > PAGE_SIZE ? min_size : max(size, min_size);
+}
 
 /* The structure says its own size, and is told the host's when it is larger (E2BIG). */
 long hostcall_sched_setattr(struct native_task *t, unsigned long nr, const unsigned long *args)
@@ -389,10 +395,49 @@ long hostcall_sched_setattr(struct native_task *t, unsigned long nr, const unsig
 	if (copy_from_mm(t->task.mm, &size, args[1], sizeof(size)))
 		return host_syscall(nr, args[0], args[1] ? HC_BAD_PTR : 0, args[2]);
 	hc_mem_init(&mem);
-	attr = hc_in(t, &mem, args[1], clamp(size, 48u, (u32)SCHED_ATTR_MAX));
+	attr = hc_in(t, &mem, args[1], sized_struct(size, SCHED_ATTR_MIN));
 	ret = IS_ERR_VALUE(attr) ? -ENOMEM : host_syscall(nr, args[0], attr, args[2]);
 	if (ret == -E2BIG && usable(attr))
 		copy_to_mm(t->task.mm, args[1], (void *)attr, sizeof(u32));
+	hc_mem_free(&mem);
+	return ret;
+}
+
+/* ---- Performance events ------------------------------------------------------------------ */
+
+#define PERF_ATTR_MIN 64u
+#define PERF_ATTR_SIGTRAP (1ull << 37)
+
+struct perf_attr {
+	u32 type, size;
+	u64 config, sample_period, sample_type, read_format, flags;
+};
+
+/*
+ * As sched_setattr() has its structure. A SIGTRAP at an event, which may be one of the machine's own, is
+ * refused as by a host that does not know it.
+ */
+long hostcall_perf(struct native_task *t, unsigned long nr, const unsigned long *args)
+{
+	struct perf_attr *attr;
+	struct hc_mem mem;
+	unsigned long addr;
+	u32 size = 0;
+	long ret;
+
+	if (copy_from_mm(t->task.mm, &size, args[0] + 4, sizeof(size)))
+		return host_syscall(nr, HC_BAD_PTR, args[1], args[2], args[3], args[4]);
+	hc_mem_init(&mem);
+	addr = hc_in(t, &mem, args[0], sized_struct(size, PERF_ATTR_MIN));
+	attr = (struct perf_attr *)addr;
+	if (IS_ERR_VALUE(addr))
+		ret = -ENOMEM;
+	else if (usable(addr) && attr->flags & PERF_ATTR_SIGTRAP)
+		ret = -EINVAL;
+	else
+		ret = host_syscall(nr, addr, args[1], args[2], hc_fd(args[3]), args[4]);
+	if (ret == -E2BIG && usable(addr))
+		copy_to_mm(t->task.mm, args[0] + 4, &attr->size, sizeof(u32));
 	hc_mem_free(&mem);
 	return ret;
 }

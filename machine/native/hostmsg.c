@@ -82,7 +82,7 @@ static long msg_bounce(struct hostmsg *m)
 {
 	struct mm_struct *mm = m->t->task.mm;
 	size_t len = m->it.left;
-	/* The second is what could not be read. */
+	/* The second is what cannot be read or written. */
 	struct host_iovec iov[2] = { { .len = len }, { .base = HC_BAD_PTR } };
 	struct hc_mem mem;
 	long ret;
@@ -91,8 +91,8 @@ static long msg_bounce(struct hostmsg *m)
 	iov[0].base = (unsigned long)hc_alloc(&mem, len);
 	if (!iov[0].base)
 		return -ENOMEM;
-	if (m->send)
-		iov[0].len = uiter_from_user(&m->it, mm, (void *)iov[0].base, len);
+	iov[0].len = m->send ? uiter_from_user(&m->it, mm, (void *)iov[0].base, len)
+			     : uiter_room(&m->it, mm, len, true);
 	iov[1].len = len - iov[0].len;
 	ret = msg_issue(m, iov, 1 + !!iov[1].len);
 	if (!m->send && ret > 0) {

@@ -142,6 +142,8 @@ struct hmm {
 	bool first; /* the program the machine was started for */
 	u8 thp_disable; /* prctl(PR_SET_THP_DISABLE), which is not for the host: RAM is huge pages */
 	bool dying; /* last thread on its way out: flushes are idle */
+	struct list_head devices; /* device.c: mappings that are no entries of the TLB */
+	spinlock_t device_lock; /* a leaf but for the allocator's */
 
 	/* Flushes asked for by others; flush_req - flush_done of them are outstanding. */
 	spinlock_t flush_lock;
@@ -202,9 +204,23 @@ void tlb_init(void);
 void hmm_do_flush(struct hmm *hmm); /* carry out what others asked; any state, takes no token */
 void hmm_attach(struct hmm *hmm, struct mm_struct *mm);
 void hmm_detach(struct hmm *hmm);
-void hmm_drop_all(void); /* host-unmap every user address of this process but the vdso */
+void hmm_drop_all(void); /* host-unmap every user address of this process but vdso and devices */
 struct hmm *hmm_alloc(void);
 void hmm_put(struct hmm *hmm);
+
+/* device.c: mappings of the host's own */
+void hmm_forget_devices(struct hmm *hmm);
+/* device_lock held. The first part of [*start, *end) without one, if there is any. */
+bool hmm_device_gap(struct hmm *hmm, unsigned long *start, unsigned long *end);
+/*
+ * The parent's mmap_lock is held for writing. child, not yet running, will have what the host gives to a
+ * child of parent's; mm is its own. 0 or -ENOMEM.
+ */
+int hmm_inherit_devices(struct hmm *child, struct hmm *parent, struct mm_struct *mm);
+/* vm_operations.access for what only the caller's host process can read. */
+long special_mapping_access(struct vm_area_struct *vma, unsigned long addr, void *buf, size_t len,
+			    bool write);
+extern const struct file_operations device_file_ops;
 
 /* trap.c */
 void trap_init_thread(struct native_task *t); /* alternate stack, dispatch; on the thread itself */

@@ -38,6 +38,7 @@ struct hmm *hmm_alloc(void)
 		return NULL;
 	INIT_LIST_HEAD(&hmm->mm_node);
 	INIT_LIST_HEAD(&hmm->tasks);
+	INIT_LIST_HEAD(&hmm->devices);
 	atomic_set(&hmm->count, 1);
 	hmm->running = 1;
 	return hmm;
@@ -45,8 +46,10 @@ struct hmm *hmm_alloc(void)
 
 void hmm_put(struct hmm *hmm)
 {
-	if (atomic_dec_and_test(&hmm->count))
-		kmem_cache_free(hmm_cachep, hmm);
+	if (!atomic_dec_and_test(&hmm->count))
+		return;
+	hmm_forget_devices(hmm);
+	kmem_cache_free(hmm_cachep, hmm);
 }
 
 /* ---- Which host processes run an mm ---- */
@@ -115,31 +118,42 @@ void machine_load_mm(struct mm_struct *mm)
 
 /* ---- Flush of this process ---- */
 
-static void host_unmap(unsigned long start, unsigned long end)
+static void unmap_around(unsigned long start, unsigned long end)
 {
 	unsigned long keep_start = machine_params.vdso_start, keep_end = machine_params.vdso_end;
 
 	if (start < keep_end && end > keep_start) {
 		if (start < keep_start)
-			host_unmap(start, keep_start);
+			unmap_around(start, keep_start);
 		if (end > keep_end)
-			host_unmap(keep_end, end);
+			unmap_around(keep_end, end);
 		return;
 	}
 	/* Above the kernel is user space, too. */
 	if (start < KERNEL_END && end > KERNEL_BASE) {
 		if (start < KERNEL_BASE)
-			host_unmap(start, KERNEL_BASE);
+			unmap_around(start, KERNEL_BASE);
 		if (end > KERNEL_END)
-			host_unmap(KERNEL_END, end);
+			unmap_around(KERNEL_END, end);
 		return;
 	}
 	host_syscall(__NR_munmap, start, end - start);
 }
 
+/* hmm is this process. The lock keeps device mappings from being made in the gaps meanwhile. */
+static void host_unmap(struct hmm *hmm, unsigned long start, unsigned long end)
+{
+	unsigned long stop;
+
+	spin_lock(&hmm->device_lock);
+	for (; stop = end, hmm_device_gap(hmm, &start, &stop); start = stop)
+		unmap_around(start, stop);
+	spin_unlock(&hmm->device_lock);
+}
+
 void hmm_drop_all(void)
 {
-	host_unmap(0, USER_END);
+	host_unmap(current_native()->hmm, 0, USER_END);
 }
 
 static unsigned long host_prot(pte_t pte)
@@ -158,7 +172,7 @@ static void downgrade_run(unsigned long start, unsigned long end, unsigned long 
 {
 	/* A hole in the host's mappings ends mprotect early: then drop what is there. */
 	if (host_syscall(__NR_mprotect, start, end - start, prot))
-		host_unmap(start, end);
+		host_unmap(current_native()->hmm, start, end);
 }
 
 /* The entries are write-protected already; those in the TLB follow, in runs. */
@@ -222,10 +236,10 @@ void hmm_do_flush(struct hmm *hmm)
 {
 	spin_lock(&hmm->flush_lock);
 	if (hmm->nr_ring > HMM_RING)
-		hmm_drop_all();
+		host_unmap(hmm, 0, USER_END);
 	else
 		for (unsigned int i = 0; i < hmm->nr_ring; i++)
-			host_unmap(hmm->ring[i].start, hmm->ring[i].end);
+			host_unmap(hmm, hmm->ring[i].start, hmm->ring[i].end);
 	hmm->nr_ring = 0;
 	__atomic_store_n(&hmm->flush_done, hmm->flush_req, __ATOMIC_SEQ_CST);
 	spin_unlock(&hmm->flush_lock);
@@ -288,7 +302,7 @@ static void flush_range(struct mm_struct *mm, unsigned long start, unsigned long
 		else if (how == TLB_FLUSH_WRITE)
 			downgrade_range(mm, start, end);
 		else
-			host_unmap(start, end);
+			host_unmap(hmm, start, end);
 	}
 	spin_unlock(&m->lock);
 }
@@ -313,8 +327,6 @@ static void hmm_capacity_miss(struct mm_struct *mm)
 {
 	struct native_task *self = current_native();
 	struct mm_machine *m = mm->machine;
-	struct vm_area_struct *vma;
-	unsigned long start = 0;
 	struct hmm *hmm;
 
 	native_count(self, NC_TLB_CAPACITY, 1);
@@ -324,16 +336,7 @@ static void hmm_capacity_miss(struct mm_struct *mm)
 		if (hmm != self->hmm && !hmm->dying)
 			hmm_flush_remote(hmm, 0, USER_END);
 	spin_unlock(&m->lock);
-	for_each_vma(mm, vma)
-	{
-		if (!(vma->vm_flags & VM_PFNMAP))
-			continue;
-		if (vma->vm_start > start)
-			host_unmap(start, vma->vm_start);
-		start = vma->vm_end;
-	}
-	if (start < USER_END)
-		host_unmap(start, USER_END);
+	host_unmap(self->hmm, 0, USER_END);
 	ptes_mkold(mm, 0, USER_END);
 }
 
@@ -406,5 +409,5 @@ void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *pt
 	}
 	flush_range(mm, addr, end, TLB_FLUSH_ALL, t->hmm);
 	if (!fill_entries(mm, addr, ptep, nr))
-		host_unmap(addr, end);
+		host_unmap(t->hmm, addr, end);
 }

@@ -74,6 +74,18 @@ size_t clear_mm(struct mm_struct *mm, unsigned long dst, size_t n)
 	return n;
 }
 
+size_t user_access_room(struct mm_struct *mm, unsigned long addr, size_t n, bool write)
+{
+	size_t done = 0;
+	char c;
+
+	(void)mm;
+	while (done < n && !vm_copy(&c, addr + done, 1, false) &&
+	       (!write || !vm_copy(&c, addr + done, 1, true)))
+		done += PAGE_SIZE - ((addr + done) & (PAGE_SIZE - 1));
+	return done < n ? done : n;
+}
+
 size_t access_remote_mm(struct mm_struct *mm, unsigned long addr, void *buf, size_t n, bool write,
 			bool force)
 {

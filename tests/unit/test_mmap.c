@@ -589,6 +589,118 @@ static void test_special_mapping(void **state)
 	assert_int_equal(closed, 7);
 }
 
+static int device_error;
+static char device_memory[4 * PAGE_SIZE];
+
+static long device_access(struct vm_area_struct *vma, unsigned long addr, void *buf, size_t len,
+			  bool write)
+{
+	char *at = device_memory + (addr - vma->vm_start);
+
+	memcpy(write ? at : buf, write ? buf : at, len);
+	return (long)len;
+}
+
+static unsigned long device_moved_from;
+
+static int device_mremap(struct vm_area_struct *vma, unsigned long old_addr)
+{
+	(void)vma;
+	device_moved_from = old_addr;
+	return device_error;
+}
+
+static int device_mprotect(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+			   vm_flags_t newflags)
+{
+	(void)vma, (void)start, (void)end;
+	return newflags & VM_EXEC ? -EACCES : 0;
+}
+
+static const struct vm_operations_struct device_vm_ops = {
+	.mremap = device_mremap,
+	.mprotect = device_mprotect,
+	.access = device_access,
+};
+
+static int device_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	(void)file;
+	vma->vm_flags |= VM_IO | VM_DONTCOPY;
+	vma->vm_ops = &device_vm_ops;
+	return device_error;
+}
+
+static void test_device(void **state)
+{
+	static const struct file_operations fops = { .mmap = device_mmap };
+	struct file *file = file_alloc(inode_alloc(INODE_DEVICE), FMODE_READ | FMODE_WRITE, "dev");
+	const unsigned long rw = PROT_READ | PROT_WRITE;
+	unsigned long committed = (unsigned long)atomic_long_read(&vm_committed_as), v = 0;
+	struct mm_struct *child;
+
+	(void)state;
+	file->f_op = &fops;
+	device_error = -ENXIO;
+	assert_int_equal(
+		(long)do_mmap(mm, file, PG(0), LEN(4), rw, MAP_PRIVATE | MAP_FIXED, 0, NULL),
+		-ENXIO);
+	assert_int_equal(mm->total_vm, 0);
+	assert_int_equal(atomic_long_read(&vm_committed_as), committed);
+	device_error = 0;
+	assert_int_equal(do_mmap(mm, file, PG(0), LEN(4), rw, MAP_SHARED | MAP_FIXED, 0, NULL),
+			 PG(0));
+	assert_int_equal(soft_load(mm, PG(0), &v, 8).signo, SIGBUS);
+	assert_int_equal(copy_to_mm(mm, PG(1) - 4, "inside!", 8), 0);
+	assert_string_equal(device_memory + PAGE_SIZE - 4, "inside!");
+	assert_int_equal(copy_from_mm(mm, &v, PG(1), 8), 0);
+	assert_memory_equal(&v, "de!", 4);
+	assert_int_equal(user_access_room(mm, PG(2), LEN(9), true), LEN(2));
+	assert_int_equal(access_remote_mm(mm, PG(0), &v, 8, false, false), 0);
+	assert_int_equal(access_remote_mm(mm, PG(0), &v, 8, false, true), 8);
+	assert_int_equal(do_mprotect(mm, PG(1), LEN(1), PROT_EXEC), -EACCES);
+	assert_int_equal(do_mprotect(mm, PG(1), LEN(1), PROT_READ), 0);
+	assert_layout(mm, "0-1:rw 1-2:r 2-4:rw");
+	assert_int_equal(user_access_room(mm, PG(0), LEN(4), true), LEN(1));
+	device_error = -EBUSY;
+	assert_int_equal(
+		(long)do_mremap(mm, PG(2), LEN(2), LEN(2), MREMAP_MAYMOVE | MREMAP_FIXED, PG(8)),
+		-EBUSY);
+	device_error = 0;
+	assert_layout(mm, "0-1:rw 1-2:r 2-4:rw");
+	assert_int_equal(do_mremap(mm, PG(2), LEN(2), LEN(2), MREMAP_MAYMOVE | MREMAP_FIXED, PG(8)),
+			 PG(8));
+	assert_int_equal(device_moved_from, PG(2));
+	assert_layout(mm, "0-1:rw 1-2:r 8-10:rw");
+	child = fork_mm(mm);
+	assert_int_equal(child->map_count, 0);
+	mmput(child);
+	fput(file);
+}
+
+/* Addresses that the port keeps for itself. */
+static void test_hole(void **state)
+{
+	const unsigned long flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	unsigned long addr;
+
+	(void)state;
+	mmap_hole_start = PG(4);
+	mmap_hole_end = PG(8);
+	assert_int_equal(
+		(long)do_mmap(mm, NULL, PG(3), LEN(2), PROT_READ, flags | MAP_FIXED, 0, NULL),
+		-ENOMEM);
+	assert_int_equal(do_mmap(mm, NULL, PG(2), LEN(2), PROT_READ, flags | MAP_FIXED, 0, NULL),
+			 PG(2));
+	addr = do_mmap(mm, NULL, PG(5), LEN(1), PROT_READ, flags, 0, NULL);
+	assert_true(addr >= PG(8) || addr < PG(2));
+	assert_int_equal((long)do_mremap(mm, PG(2), LEN(2), LEN(3), 0, 0), -ENOMEM);
+	assert_int_equal(
+		(long)do_mremap(mm, PG(2), LEN(2), LEN(2), MREMAP_MAYMOVE | MREMAP_FIXED, PG(7)),
+		-ENOMEM);
+	mmap_hole_start = mmap_hole_end = 0;
+}
+
 /* ---- Memory runs out ----------------------------------------------------------------------- */
 
 static bool out_of_memory(long ret)
@@ -909,6 +1021,8 @@ int main(void)
 		T(test_fork),
 		T(test_fork_keeps_origins_apart),
 		T(test_special_mapping),
+		T(test_device),
+		T(test_hole),
 		cmocka_unit_test(test_no_memory_slab),
 		cmocka_unit_test(test_no_memory_pages),
 		T(test_model),
