@@ -46,6 +46,9 @@
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #endif
 
+#ifndef HWCAP2_FSGSBASE
+#define HWCAP2_FSGSBASE 2 /* asm/hwcap2.h */
+#endif
 #define PAGE 4096ul
 #define ORPHAN_PATIENCE_MS 10000
 
@@ -373,6 +376,8 @@ static void build(struct machine *m, int keeper_fd)
 	find_vdso(p);
 	p->hwcap = getauxval(AT_HWCAP);
 	p->hwcap2 = getauxval(AT_HWCAP2);
+	/* 4K at a time is for looking at memory: no pages but the program's own. */
+	p->patch_calls = (p->hwcap2 & HWCAP2_FSGSBASE) && !forced(m, "nopatch") && !p->fill_4k;
 	p->minsigstksz = getauxval(AT_MINSIGSTKSZ);
 	p->clktck = (uint64_t)sysconf(_SC_CLK_TCK);
 	p->command_pid = getpid();

@@ -39,11 +39,10 @@ static const char help[] =
 	"                    through its memory in sequence; default auto\n"
 	"  --wait            wait for guests that the program leaves in the background;\n"
 	"                    without it they end with the program\n"
-	"  --fallback LIST   for tests: use the second choice even where the first is there: "
-	"memfd\n"
-	"                    (RAM is a memfd, not a file system with huge pages), seccomp (a "
-	"filter\n"
-	"                    catches system calls, not user dispatch), or both: memfd,seccomp\n"
+	"  --fallback LIST   for tests: use the second choice even where the first is there:\n"
+	"                    memfd (RAM is a memfd, not a file system with huge pages), seccomp\n"
+	"                    (a filter catches system calls, not user dispatch), nopatch (every\n"
+	"                    system call is a signal), or several: memfd,seccomp\n"
 	"  --verbose         tell on standard error what the machine is made of, and of its "
 	"events\n"
 	"  -h, --help        this text\n"
@@ -163,8 +162,8 @@ static unsigned int parse_choice(const char *option, const char *text, const cha
 
 static void check_fallback(const char *list)
 {
-	static const char *const names[] = { "memfd", "seccomp", NULL };
-	char copy[32];
+	static const char *const names[] = { "memfd", "seccomp", "nopatch", NULL };
+	char copy[64];
 
 	if (strlen(list) >= sizeof(copy))
 		parse_choice("fallback", list, names);

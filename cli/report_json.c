@@ -166,6 +166,8 @@ static json_t *syscalls_json(const struct report *r)
 	}
 	put(calls, "total", r->counter[NC_SYSCALLS]);
 	put(calls, "unknown", shared->unknown_syscalls);
+	put(calls, "by_jump", r->counter[NC_FASTCALLS]);
+	put(calls, "patched_pages", r->counter[NC_CALL_PAGES]);
 	json_object_set_new(calls, "by_name", by_name);
 	return calls;
 }

@@ -228,8 +228,11 @@ static void put_syscalls(const struct report *r, FILE *out)
 		if (shared->syscall_count[nr])
 			order[n++] = nr;
 	qsort_r(order, n, sizeof(order[0]), more_first, shared->syscall_count);
-	fprintf(out, "\nSystem calls     %" PRIu64 ", of these %" PRIu64 " unknown ones\n",
-		r->counter[NC_SYSCALLS], shared->unknown_syscalls);
+	fprintf(out,
+		"\nSystem calls     %" PRIu64 ", of these %" PRIu64 " unknown ones; %" PRIu64
+		" by jumps from %" PRIu64 " pages of text\n",
+		r->counter[NC_SYSCALLS], shared->unknown_syscalls, r->counter[NC_FASTCALLS],
+		r->counter[NC_CALL_PAGES]);
 	for (unsigned int i = 0; i < n && i < SHOWN_SYSCALLS; i++) {
 		const char *name = syscall_name(order[i]);
 		char number[16];

@@ -22,9 +22,15 @@ struct proc_file {
 };
 
 static const struct proc_file system_files[] = {
-	{ "meminfo", PROC_MEMINFO }, { "vmstat", PROC_VMSTAT },	    { "buddyinfo", PROC_BUDDYINFO },
-	{ "stat", PROC_STAT },	     { "cpuinfo", PROC_CPUINFO },   { "slabinfo", PROC_SLABINFO },
-	{ "loadavg", PROC_LOADAVG }, { "zoneinfo", PROC_ZONEINFO },
+	{ "meminfo", PROC_MEMINFO },
+	{ "vmstat", PROC_VMSTAT },
+	{ "buddyinfo", PROC_BUDDYINFO },
+	{ "stat", PROC_STAT },
+	{ "cpuinfo", PROC_CPUINFO },
+	{ "slabinfo", PROC_SLABINFO },
+	{ "loadavg", PROC_LOADAVG },
+	{ "zoneinfo", PROC_ZONEINFO },
+	{ "sys/vm/mmap_min_addr", PROC_SYS_MMAP_MIN_ADDR },
 };
 
 static const struct proc_file pid_files[] = {
@@ -104,7 +110,7 @@ enum proc_kind proc_lookup(const char *path, struct task_struct *self, pid_t *pi
 	path++;
 	if (!take_component(&path, "proc"))
 		return PROC_NONE;
-	if (!strchr(path, '/'))
+	if (!strchr(path, '/') || !strncmp(path, "sys/", 4))
 		return find_file(system_files, ARRAY_SIZE(system_files), path);
 	if (take_component(&path, "self")) {
 		tgid = self->tgid;
@@ -172,6 +178,9 @@ static int show_system(struct seq_file *m, enum proc_kind kind, struct host_text
 		return 0;
 	case PROC_ZONEINFO:
 		zoneinfo_show(m);
+		return 0;
+	case PROC_SYS_MMAP_MIN_ADDR:
+		seq_printf(m, "%lu\n", mmap_min_addr);
 		return 0;
 	case PROC_SLABINFO:
 		slabinfo_show(m);

@@ -277,6 +277,13 @@ int cmpxchg_user_u32(struct mm_struct *mm, unsigned long uaddr, u32 *old, u32 ne
  * *offset_shared: true if it belongs to a shared mapping (then page->mapping/index name it).
  */
 struct page *get_user_page(struct mm_struct *mm, unsigned long uaddr, bool write);
+/*
+ * Put a private copy in the place of the page of a file at addr, if it is text that the program may not
+ * write and that has no private copy yet. edit() is given the copy and the page's address, and returns
+ * whether the exchange is to take place. May sleep; mmap_lock not held. Whether it has been done.
+ */
+bool replace_text_page(struct mm_struct *mm, unsigned long addr,
+		       bool (*edit)(u8 *copy, unsigned long addr, void *arg), void *arg);
 
 /* ---- Table walking (page_table_lock held for pte_lookup, pte_next, ptes_mkold; others take it) - */
 

@@ -12,6 +12,7 @@
 #include <quire/trace.h>
 #include <quire/vmstat.h>
 
+#include "callsite.h"
 #include "signal.h"
 
 extern const char __kernel_text_start[], __kernel_text_end[];
@@ -64,6 +65,7 @@ static long do_boot(void *unused)
 		fork_init();
 		futex_init();
 		tlb_init();
+		callsite_init();
 		exec_init();
 		if (machine_params.fill_4k) {
 			anon_fault_max_order = 0;
@@ -171,6 +173,7 @@ static long first_guest_run(void *arg)
 		first_guest_failed(t, (int)-ret);
 	signal_init_process();
 	trap_init_thread(t);
+	fastcall_init_thread(t, 0);
 	t->uc->uc_stack.ss_flags = SS_DISABLE;
 	host_syscall(__NR_sigaltstack, NULL, &t->uc->uc_stack);
 	exit_to_user(t);

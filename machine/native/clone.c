@@ -18,6 +18,7 @@
 #include <quire/slab.h>
 #include <quire/vmstat.h>
 
+#include "callsite.h"
 #include "signal.h"
 
 #define CSIGNAL 0xffull
@@ -169,6 +170,7 @@ static void child_start(void)
 	else if (nt->hmm->record)
 		__atomic_fetch_add(&nt->hmm->record->threads, 1, __ATOMIC_RELAXED);
 	trap_init_thread(nt);
+	fastcall_init_thread(nt, nt->parent_gs);
 	if (nt->clear_sighand)
 		for (int sig = 1; sig <= _NSIG; sig++)
 			signal_host_action(sig, &nt->task.signal->action[sig]);
@@ -228,6 +230,7 @@ static struct native_task *new_task(struct native_task *t, const struct clone_ar
 	memcpy(nt->task.comm, t->task.comm, sizeof(nt->task.comm));
 	nt->task.blocked = t->task.blocked;
 	nt->task.cpus_allowed = t->task.cpus_allowed;
+	nt->parent_gs = fastcall_guest_gs(t);
 	if (!(a->flags & CLONE_VM) || (a->flags & CLONE_VFORK)) {
 		nt->task.sas_sp = t->task.sas_sp;
 		nt->task.sas_size = t->task.sas_size;

@@ -11,6 +11,7 @@
 #include <quire/string.h>
 #include <quire/trace.h>
 
+#include "callsite.h"
 #include "signal.h"
 
 #define AT_EMPTY_PATH 0x1000
@@ -186,6 +187,7 @@ static void begin_new_exec(struct native_task *t, struct linux_binprm *bprm)
 	host_syscall(__NR_prctl, PR_SET_NAME, t->task.comm);
 	host_syscall(__NR_arch_prctl, ARCH_SET_FS, 0);
 	host_syscall(__NR_arch_prctl, ARCH_SET_GS, 0);
+	fastcall_init_thread(t, 0);
 	frame_clear(t->uc, bprm->entry, bprm->sp);
 	native_count(t, NC_EXECS, 1);
 	trace(TRACE_EXEC, bprm->entry, 0, start);

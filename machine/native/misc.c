@@ -2,6 +2,7 @@
 /* misc.c - system calls on the caller itself: exit, prctl, arch_prctl, parent. */
 #include <quire/string.h>
 
+#include "callsite.h"
 #include "signal.h"
 
 #define PR_THP_DISABLE_EXCEPT_ADVISED 2ul
@@ -142,14 +143,21 @@ static long sys_arch_prctl(struct native_task *t, int code, unsigned long addr)
 	switch (code) {
 	case ARCH_SET_FS:
 	case ARCH_SET_GS:
-		if (addr >= TASK_SIZE_MAX)
+		/* What lies in the kernel could pass for a task of ours. */
+		if (addr >= TASK_SIZE_MAX ||
+		    (code == ARCH_SET_GS && addr - KERNEL_BASE < KERNEL_END - KERNEL_BASE))
 			return -EPERM;
-		return host_syscall(__NR_arch_prctl, code, addr);
+		ret = host_syscall(__NR_arch_prctl, code, addr);
+		if (code == ARCH_SET_GS)
+			fastcall_init_thread(t, addr);
+		return ret;
 	case ARCH_GET_FS:
 	case ARCH_GET_GS:
 		ret = host_syscall(__NR_arch_prctl, code, &base);
 		if (ret)
 			return ret;
+		if (code == ARCH_GET_GS && base == (u64)t)
+			base = 0;
 		return copy_to_mm(t->task.mm, addr, &base, sizeof(base)) ? -EFAULT : 0;
 	case ARCH_GET_CPUID:
 	case ARCH_SET_CPUID:

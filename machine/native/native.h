@@ -9,6 +9,7 @@
  *                           host alternate signal stack, in a block aligned to its size
  *
  *   +------------------+ kstack + KSTACK_SIZE
+ *   | struct fast_frame|   above the alternate stack
  *   | host signal frame|   the guest's registers while it is in the kernel
  *   | kernel frames    |
  *   |        v         |
@@ -36,6 +37,7 @@
 
 #define KSTACK_ORDER 3
 #define KSTACK_SIZE (PAGE_SIZE << KSTACK_ORDER)
+#define FAST_FRAME_SIZE 512 /* fastcall.c */
 
 enum task_state {
 	TASK_USER,
@@ -107,6 +109,7 @@ struct native_task {
 	u32 park; /* leader waits here when its thread has exited before the group */
 	struct exec_handover *handover;
 	struct vfork_done *vfork_done; /* set and woken when this task execs or exits */
+	unsigned long parent_gs; /* base that the parent's program has set, or 0 */
 	struct hmm *fork_hmm; /* machine_mm_init() attaches it to the mm that dup_mm() makes */
 	u32 registered; /* 0, 1 under way, 2 done */
 	bool clear_sighand; /* CLONE_CLEAR_SIGHAND: tell the host */
@@ -115,6 +118,8 @@ struct native_task {
 	struct hmm *fork_parent_hmm; /* with a reference, until the child has started */
 	u64 fork_flush_req; /* flushes of the parent known before the host copied it */
 	u64 enter_tsc;
+	bool fast; /* in a call that came by a jump: signals are open (fastcall.c) */
+	struct native_task *self;
 };
 
 #define current_native() \
@@ -159,6 +164,8 @@ struct hmm {
 struct mm_machine {
 	spinlock_t lock;
 	struct list_head hmms;
+	struct call_region *calls; /* callsite.c; NULL: no site is patched */
+	u8 hot_calls[256]; /* by the lowest bits of the address: calls that came by signal */
 };
 
 static inline bool hmm_flush_pending(struct hmm *hmm)
@@ -225,6 +232,7 @@ extern const struct file_operations device_file_ops;
 /* trap.c */
 void trap_init_thread(struct native_task *t); /* alternate stack, dispatch; on the thread itself */
 void exit_to_user(struct native_task *t);
+void trap_fastcall(struct native_task *t); /* state HOST before and after; t->uc is set */
 void return_to_user(struct host_ucontext *uc) __attribute__((noreturn));
 void frame_clear(struct host_ucontext *uc, unsigned long ip, unsigned long sp);
 

@@ -38,6 +38,7 @@ struct machine_params {
 	bool verbose;
 	bool randomize; /* ASLR, as the host would for this process */
 	bool use_seccomp; /* user dispatch is not available */
+	bool patch_calls; /* call sites used often become jumps */
 	uint8_t thp_disable; /* prctl(PR_GET_THP_DISABLE) of the command */
 	uint64_t vdso_start, vdso_end; /* host's vvar and vdso: kept in every process */
 	uint64_t vdso_image; /* AT_SYSINFO_EHDR; 0 none */
@@ -56,6 +57,8 @@ enum native_counter {
 	NC_TLB_KICK, /* of these, ones that had to interrupt running guest code */
 	NC_TLB_CAPACITY, /* host mapping limit met: all dropped */
 	NC_SYSCALLS,
+	NC_FASTCALLS, /* of these, ones that came by a jump */
+	NC_CALL_PAGES, /* pages of text with patched call sites */
 	NC_FAULTS, /* host SIGSEGVs that were page faults */
 	NC_SIGNALS, /* delivered to guest handlers */
 	NC_FORKS,

@@ -16,6 +16,7 @@
  */
 #include <quire/string.h>
 
+#include "callsite.h"
 #include "signal.h"
 
 struct guest_frame {
@@ -316,6 +317,7 @@ static bool setup_frame(struct native_task *t, const struct k_sigaction *act)
 	frame.uc = *t->uc;
 	frame.uc.uc_link = 0;
 	frame.uc.uc_mcontext.fpstate = ufpu;
+	frame.uc.uc_mcontext.ip = callsite_guest_ip(t, regs->ip);
 	frame.uc.uc_sigmask = t->task.blocked;
 	frame.uc.uc_stack = (struct host_stack){ .ss_sp = t->task.sas_sp,
 						 .ss_flags = t->task.sas_flags,

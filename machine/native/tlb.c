@@ -17,6 +17,7 @@
 #include <quire/mman.h>
 #include <quire/slab.h>
 
+#include "callsite.h"
 #include "native.h"
 
 #define USER_END TASK_SIZE_MAX
@@ -68,8 +69,10 @@ int machine_mm_init(struct mm_struct *mm)
 	 * A fork: the child's process must hear of flushes from the moment its VMAs can be found
 	 * through a file, which is before it runs.
 	 */
-	if (t->fork_hmm && !t->fork_hmm->mm)
+	if (t->fork_hmm && !t->fork_hmm->mm) {
+		m->calls = callsite_get(((struct mm_machine *)t->task.mm->machine)->calls);
 		hmm_attach(t->fork_hmm, mm);
+	}
 	return 0;
 }
 
@@ -83,6 +86,7 @@ void machine_mm_exit(struct mm_struct *mm)
 		list_del_init(&hmm->mm_node);
 		hmm->mm = NULL;
 	}
+	callsite_put(m->calls);
 	kmem_cache_free(mm_machine_cachep, m);
 	mm->machine = NULL;
 }

@@ -15,6 +15,7 @@
 #include <quire/trace.h>
 #include <quire/vmstat.h>
 
+#include "callsite.h"
 #include "native.h"
 #include "signal.h"
 
@@ -62,7 +63,8 @@ long host_call(long nr, long a, long b, long c, long d, long e, long f)
 
 	do {
 		cpu_put(t);
-		ret = native_window(args, &mask, &t->work);
+		ret = t->fast ? fastcall_window(args, &t->work, &t->has_signal)
+			      : native_window(args, &mask, &t->work);
 		cpu_get_unless_stopping(t);
 		/* -EINTR for a kick that asked nothing of this task: nobody may know. */
 	} while ((ret == -EINTR || ret == -ERESTARTSYS) && !call_must_end(t));
@@ -91,6 +93,9 @@ static void kernel_mode_signal(struct native_task *t, int sig, const struct host
 	}
 	if (ip >= (u64)window_begin && ip <= (u64)window_syscall && call_must_end(t))
 		uc->uc_mcontext.ip = (u64)window_abort;
+	if (ip >= (u64)fastcall_window_begin && ip <= (u64)fastcall_window_syscall &&
+	    call_must_end(t))
+		uc->uc_mcontext.ip = (u64)fastcall_window_abort;
 	if (call_must_end(t))
 		uc->uc_sigmask = HOST_MASK_KERNEL;
 }
@@ -194,7 +199,7 @@ static void syscall_undropped(struct host_sigcontext *regs)
 		regs->ip -= 2;
 }
 
-static void syscall_entry(struct native_task *t)
+static void syscall_common(struct native_task *t)
 {
 	struct host_sigcontext *regs = &t->uc->uc_mcontext;
 	const unsigned long args[6] = {
@@ -219,6 +224,21 @@ static void syscall_entry(struct native_task *t)
 		regs->ax = (u64)ret;
 }
 
+static void syscall_entry(struct native_task *t)
+{
+	if (machine_params.patch_calls)
+		callsite_hot(t, t->uc->uc_mcontext.ip);
+	syscall_common(t);
+}
+
+void trap_fastcall(struct native_task *t)
+{
+	cpu_get_unless_stopping(t);
+	native_count(t, NC_FASTCALLS, 1);
+	syscall_common(t);
+	cpu_put(t);
+}
+
 /* ---- Faults and exceptions --------------------------------------------------------------- */
 
 static void page_fault_entry(struct native_task *t)
@@ -227,6 +247,8 @@ static void page_fault_entry(struct native_task *t)
 	struct fault_result res;
 
 	native_count(t, NC_FAULTS, 1);
+	if (callsite_fault(t, regs->cr2))
+		return;
 	res = do_page_fault(t->task.mm, regs->cr2, (u32)regs->err | X86_PF_USER);
 	if (res.kind != FAULT_WAS_FILL) {
 		atomic_long_t *flt = res.major ? &t->task.signal->maj_flt
@@ -269,9 +291,9 @@ static void answer_kick(struct native_task *t)
 static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *uc)
 {
 	struct native_task *t = current_native();
-	bool kick = sig == SIGSYS && si->si_code <= 0;
+	bool kick = sig == SIGSYS && si->si_code <= 0, call = false;
 
-	if (in_kernel_text(uc->uc_mcontext.ip)) {
+	if (in_kernel_text(uc->uc_mcontext.ip) && !fastcall_fixup(t, uc)) {
 		kernel_mode_signal(t, sig, si, uc);
 		return;
 	}
@@ -279,7 +301,8 @@ static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *u
 	__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
 	if (kick)
 		syscall_undropped(&uc->uc_mcontext);
-	if (kick && !__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) && !signal_is_guest_sigsys(si)) {
+	if (kick && !__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) && !t->has_signal &&
+	    !signal_is_guest_sigsys(si)) {
 		answer_kick(t);
 		return;
 	}
@@ -289,6 +312,8 @@ static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *u
 		syscall_entry(t);
 	else if (sig == SIGSEGV && si->si_code > 0 && uc->uc_mcontext.trapno == TRAP_PAGE_FAULT)
 		page_fault_entry(t);
+	else if (sig == SIGILL && si->si_code > 0 && callsite_illegal(t, &uc->uc_mcontext, &call))
+		call ? syscall_entry(t) : (void)0;
 	else if (!kick || signal_is_guest_sigsys(si))
 		guest_signal_entry(t, sig, si);
 	exit_to_user(t);
@@ -312,7 +337,8 @@ static unsigned long kstack_bottom(const struct native_task *t)
 void trap_init_thread(struct native_task *t)
 {
 	struct host_stack ss = { .ss_sp = kstack_bottom(t),
-				 .ss_size = (unsigned long)t + KSTACK_SIZE - kstack_bottom(t) };
+				 .ss_size = (unsigned long)t + KSTACK_SIZE - FAST_FRAME_SIZE -
+					    kstack_bottom(t) };
 	long ret = host_syscall(__NR_sigaltstack, &ss, NULL);
 
 	if (!ret && !machine_params.use_seccomp)

@@ -58,6 +58,41 @@ window_abort:
 	pop	%rbx
 	ret
 
+/*
+ * long fastcall_window(const long args[7], const u32 *work, const bool *has_signal)
+ * The same when signals are open already: they may have come before.
+ */
+	.globl fastcall_window, fastcall_window_begin, fastcall_window_syscall
+	.globl fastcall_window_abort
+fastcall_window:
+	push	%rbx
+	push	%rbp
+	push	%r12
+	mov	%rdi, %rbx
+	mov	%rsi, %rbp
+	mov	%rdx, %r12
+fastcall_window_begin:
+	mov	8(%rbx), %rdi
+	mov	16(%rbx), %rsi
+	mov	24(%rbx), %rdx
+	mov	32(%rbx), %r10
+	mov	40(%rbx), %r8
+	mov	48(%rbx), %r9
+	cmpl	$0, (%rbp)
+	jne	fastcall_window_abort
+	cmpb	$0, (%r12)
+	jne	fastcall_window_abort
+	mov	(%rbx), %rax
+fastcall_window_syscall:
+	syscall
+	jmp	1f
+fastcall_window_abort:
+	mov	$-ERESTARTSYS, %rax
+1:	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	ret
+
 /* void native_restorer(void): where a signal handler of the kernel returns to. */
 	.globl native_restorer
 native_restorer:

@@ -44,6 +44,7 @@ CASES = [
     guest('cow'),
     guest('cow-static'),
     guest('cow-static-pie'),
+    guest('callsites'),
     guest('efault'),
     guest('segv'),
     guest('jit'),
