@@ -52,11 +52,12 @@ struct machine {
 	struct machine_snapshot at_end; /* before shutdown() */
 	struct leak_report leak;
 	bool leaked;
-	bool crashed; /* the first guest vanished without the kernel's doing */
 	int status; /* wait status of the first guest */
 };
 /* Builds the machine, runs the program to its end, shuts down. Exit status for main(). */
 int machine_run(struct machine *m);
+/* Ends every process of a guest, without the guest kernel. */
+void guests_kill(const struct kernel_shared *shared);
 
 /* keeper.c. In the keeper's own process; does not return. sock: where descriptors come in. */
 void keeper_main(struct machine *m, int sock) __attribute__((noreturn));

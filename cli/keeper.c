@@ -7,6 +7,7 @@
  *   main thread      waits for the end: SIGTERM from the command, or that the command has died
  *   receiver         descriptors from guests -> table
  *   workers          slots READY -> RUNNING -> DONE
+ *   watch            has the kernel look for guests that were killed from outside
  *   trace            drains the ring into the file
  */
 #define _GNU_SOURCE
@@ -28,6 +29,7 @@
 #include "cli.h"
 
 #define NR_WORKERS 2
+#define WATCH_NS 50000000
 #define PAGE 4096ul
 
 static struct kernel_shared *shared;
@@ -262,6 +264,21 @@ static void *worker(void *unused)
 	return NULL;
 }
 
+static void *watch(void *entry)
+{
+	const struct kernel_entry *kernel = entry;
+
+	for (;;) {
+		uint32_t seq = __atomic_load_n(&shared->watch_seq, __ATOMIC_SEQ_CST);
+		struct timespec patience = { 0, WATCH_NS };
+
+		if (!__atomic_load_n(&shared->panicked, __ATOMIC_SEQ_CST))
+			kernel->watch(NULL);
+		syscall(SYS_futex, &shared->watch_seq, FUTEX_WAIT, seq, &patience, NULL, 0);
+	}
+	return NULL;
+}
+
 static void *tracer(void *unused)
 {
 	(void)unused;
@@ -302,9 +319,7 @@ static void kill_all(const struct machine *m)
 		for (int i = 0; i < 50 && __atomic_load_n(&shared->nr_tasks, __ATOMIC_SEQ_CST); i++)
 			usleep(10000);
 	}
-	for (uint32_t i = 0; i < shared->nr_records && i < MAX_PROCESS_RECORDS; i++)
-		if (shared->record[i].status == -1 && shared->record[i].pid > 1)
-			kill(shared->record[i].pid, SIGKILL);
+	guests_kill(shared);
 }
 
 void keeper_main(struct machine *m, int sock)
@@ -326,6 +341,7 @@ void keeper_main(struct machine *m, int sock)
 	start(&thread, receiver, &sock);
 	for (int i = 0; i < NR_WORKERS; i++)
 		start(&thread, worker, NULL);
+	start(&thread, watch, (void *)(uintptr_t)m->entry);
 	if (trace_path)
 		start(&trace_thread, tracer, NULL);
 	sigemptyset(&set);

@@ -51,6 +51,7 @@
 #endif
 #define PAGE 4096ul
 #define ORPHAN_PATIENCE_MS 10000
+#define GUESTS_KILL_PASSES 2000
 
 extern const char quire_kernel_elf[];
 
@@ -472,6 +473,27 @@ static void first_guest(struct machine *m, const char *path, const sigset_t *mas
 
 /* ---- Waiting ----------------------------------------------------------------------------- */
 
+/* However it stands with the machine: until no host thread of a guest is left. */
+void guests_kill(const struct kernel_shared *shared)
+{
+	const struct timespec nap = { 0, 1000000 };
+
+	/* Twice, as a child may have come into a slot that was looked at before its parent died. */
+	for (int pass = 0, clean = 0; clean < 2 && pass < GUESTS_KILL_PASSES; pass++) {
+		bool any = false;
+
+		for (uint32_t i = 0; i < shared->nr_slots; i++) {
+			uint32_t word = __atomic_load_n(&shared->thread[i].word, __ATOMIC_SEQ_CST);
+			uint32_t info = __atomic_load_n(&shared->thread[i].info, __ATOMIC_SEQ_CST);
+
+			if (word && word < THREAD_NONE && (info & SLOT_FLAGS) != SLOT_ADOPTED)
+				any |= !kill((pid_t)word, SIGKILL);
+		}
+		clean = any ? 0 : clean + 1;
+		nanosleep(&nap, NULL);
+	}
+}
+
 /* A child changed state. True once the first guest has ended. */
 static bool reap(struct machine *m)
 {
@@ -487,14 +509,14 @@ static bool reap(struct machine *m)
 		}
 		if (pid == m->keeper) {
 			m->keeper = 0;
-			if (!m->shared->keeper_stop)
+			if (!m->shared->keeper_stop) {
+				guests_kill(m->shared);
 				die(EXIT_QUIRE, "the machine stopped: %s",
 				    m->shared->panicked ? m->shared->panic : "its keeper died");
+			}
 		}
 		if (pid == m->first) {
 			m->status = status;
-			m->crashed = m->shared->record[0].status == -1 &&
-				     !m->shared->first_exec_error;
 			ended = true;
 		}
 	}
@@ -520,7 +542,7 @@ static void wait_rest(struct machine *m)
 {
 	uint64_t deadline = clock_ns() + ORPHAN_PATIENCE_MS * 1000000ull;
 
-	while (__atomic_load_n(&m->shared->nr_tasks, __ATOMIC_SEQ_CST) && !m->crashed) {
+	while (m->entry->reap(NULL)) {
 		struct timespec nap = { 0, 1000000 };
 
 		if (!m->opt->wait) {

@@ -135,7 +135,12 @@ u64 native_block_ctime(u64 dev)
 											: 0;
 }
 
-static int slot_run(struct keeper_slot *s)
+struct block_stat {
+	u64 size, ctime_ns;
+};
+
+/* st: how the file is after a write, or NULL. */
+static int slot_run(struct keeper_slot *s, struct block_stat *st)
 {
 	int ret;
 
@@ -151,6 +156,10 @@ static int slot_run(struct keeper_slot *s)
 		machine_wait(&s->state, state, MACHINE_WAIT_FOREVER);
 	}
 	ret = s->result;
+	if (st) {
+		st->size = s->size;
+		st->ctime_ns = s->ctime_ns;
+	}
 	if (s->op == KEEPER_WRITE && !ret)
 		note_written(s->dev, s->ctime_ns);
 	__atomic_store_n(&s->state, SLOT_FREE, __ATOMIC_SEQ_CST);
@@ -164,7 +173,24 @@ static int keeper_op(u64 dev, enum keeper_op op)
 	s->op = op;
 	s->dev = dev;
 	s->nr = 0;
-	return slot_run(s);
+	return slot_run(s, NULL);
+}
+
+/* A write of no pages. */
+int native_block_stat(u64 dev, u64 *size, u64 *ctime_ns)
+{
+	struct keeper_slot *s = slot_get();
+	struct block_stat st;
+	int ret;
+
+	s->op = KEEPER_WRITE;
+	s->dev = dev;
+	s->index = 0;
+	s->nr = 0;
+	ret = slot_run(s, &st);
+	*size = st.size;
+	*ctime_ns = st.ctime_ns;
+	return ret;
 }
 
 int machine_block_rw(u64 dev, pgoff_t index, struct page *const *pages, unsigned int n, bool write)
@@ -184,7 +210,7 @@ int machine_block_rw(u64 dev, pgoff_t index, struct page *const *pages, unsigned
 		s->nr = batch;
 		for (unsigned int i = 0; i < batch; i++)
 			s->frame[i] = page_to_pfn(pages[i]);
-		ret = slot_run(s);
+		ret = slot_run(s, NULL);
 		if (ret)
 			return ret;
 		pages += batch;

@@ -17,24 +17,27 @@
 
 extern const char __kernel_text_start[], __kernel_text_end[];
 long native_on_stack(long (*fn)(void *), void *arg, void *stack_top);
-void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask, u32 *nr_tasks)
-	__attribute__((noreturn));
+void native_gone(long nr, long arg, long sig, const u64 *mask) __attribute__((noreturn));
 
 int native_fd_floor;
 static u8 service_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
+static u8 watch_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
 static unsigned long free_at_boot; /* pages, everything drained */
 static unsigned long objects_at_boot;
 
+static long on_stack(u8 *stack, long (*fn)(void *), void *arg)
+{
+	struct native_task *t = (struct native_task *)stack;
+
+	memset(t, 0, KSTACK_HEAD);
+	t->is_service = true;
+	t->task.pid = t->task.tgid = (pid_t)host_syscall_raw(__NR_getpid);
+	return native_on_stack(fn, arg, stack + KSTACK_SIZE);
+}
+
 static long on_service_stack(long (*fn)(void *), void *arg)
 {
-	struct native_task *t = (struct native_task *)service_stack;
-	long ret;
-
-	memset(t, 0, sizeof(*t));
-	t->is_service = true;
-	t->task.pid = t->task.tgid = (pid_t)host_syscall(__NR_getpid);
-	ret = native_on_stack(fn, arg, service_stack + KSTACK_SIZE);
-	return ret;
+	return on_stack(service_stack, fn, arg);
 }
 
 /* ---- Boot -------------------------------------------------------------------------------- */
@@ -140,8 +143,7 @@ static void first_guest_failed(struct native_task *t, int error)
 	signal_put(t->task.signal);
 	native_task_bury(t);
 	cpu_put(t);
-	native_gone(&t->dead, __NR_exit_group, error == ENOENT ? 127 : 126, 0, NULL,
-		    &kernel_shared.nr_tasks);
+	native_gone(__NR_exit_group, error == ENOENT ? 127 : 126, 0, NULL);
 }
 
 static long first_guest_run(void *arg)
@@ -151,12 +153,12 @@ static long first_guest_run(void *arg)
 	u64 all = HOST_MASK_KERNEL, mask = 0;
 	long ret;
 
+	thread_slot_arm(t);
 	host_syscall(__NR_rt_sigprocmask, 2, &all, &mask, 8);
 	t->task.blocked = mask;
 	cpu_get(t);
 	task_register(&t->task, t->hmm->tgid, t->hmm->tgid);
 	record_begin(t, machine_params.command_pid);
-	__atomic_fetch_add(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
 	for (unsigned int i = 0; i < RLIM_NLIMITS; i++)
 		host_syscall(__NR_prlimit64, 0, i, NULL, &t->task.signal->rlim[i]);
 	t->task.signal->start_ns = machine_clock_ns();
@@ -174,6 +176,7 @@ static long first_guest_run(void *arg)
 	signal_init_process();
 	trap_init_thread(t);
 	fastcall_init_thread(t, 0);
+	t->started = true;
 	t->uc->uc_stack.ss_flags = SS_DISABLE;
 	host_syscall(__NR_sigaltstack, NULL, &t->uc->uc_stack);
 	exit_to_user(t);
@@ -270,6 +273,27 @@ static long entry_shutdown(struct leak_report *out)
 	return on_service_stack(do_shutdown, out);
 }
 
+static long do_reap(void *unused)
+{
+	struct native_task *t = current_native();
+
+	(void)unused;
+	cpu_get(t);
+	native_task_reap();
+	cpu_put(t);
+	return kernel_shared.nr_tasks;
+}
+
+static long entry_reap(void *unused)
+{
+	return on_service_stack(do_reap, unused);
+}
+
+static long entry_watch(void *unused)
+{
+	return on_stack(watch_stack, do_watch, unused);
+}
+
 static long do_kill_guests(void *unused)
 {
 	struct native_task *t = current_native();
@@ -278,6 +302,7 @@ static long do_kill_guests(void *unused)
 
 	(void)unused;
 	cpu_get(t);
+	native_task_reap();
 	spin_lock(&tasklist_lock);
 	list_for_each_entry(task, &task_list, tasks) {
 		signal_group_exit((struct native_task *)task, SIGKILL);
@@ -300,6 +325,8 @@ const struct kernel_entry kernel_entry = {
 	.first_guest = entry_first_guest,
 	.snapshot = entry_snapshot,
 	.shutdown = entry_shutdown,
+	.reap = entry_reap,
+	.watch = entry_watch,
 	.kill_guests = entry_kill_guests,
 	.text_start = (u64)__kernel_text_start,
 	.text_end = (u64)__kernel_text_end,

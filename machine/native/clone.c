@@ -40,6 +40,7 @@
 #define CLONE_UNTRACED 0x800000ull
 #define CLONE_CHILD_SETTID 0x1000000ull
 #define CLONE_NEW_MASK 0x7e020000ull /* name spaces: NEWNS, NEWCGROUP ... NEWNET */
+#define CLONE_NEWPID 0x20000000ull
 #define CLONE_IO 0x80000000ull
 #define CLONE_CLEAR_SIGHAND 0x100000000ull
 
@@ -69,11 +70,18 @@ struct native_task *native_task_alloc(void)
 	struct native_task *nt;
 
 	native_task_reap();
+	if (__atomic_load_n(&kernel_shared.nr_tasks, __ATOMIC_RELAXED) >= NATIVE_MAX_THREADS)
+		return NULL;
 	page = alloc_pages(GFP_KERNEL | __GFP_COMP, KSTACK_ORDER);
 	if (!page)
 		return NULL;
 	nt = page_address(page);
-	memset(nt, 0, sizeof(*nt));
+	memset(nt, 0, KSTACK_HEAD);
+	if (!thread_slot_claim(nt)) {
+		__free_pages(page, KSTACK_ORDER);
+		return NULL;
+	}
+	__atomic_fetch_add(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
 	INIT_LIST_HEAD(&nt->hmm_node);
 	mod_node_page_state(NR_KERNEL_STACK_KB, KSTACK_SIZE / 1024);
 	return nt;
@@ -81,13 +89,16 @@ struct native_task *native_task_alloc(void)
 
 static void native_task_free(struct native_task *nt)
 {
+	thread_slot_free(nt);
+	__atomic_fetch_sub(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
 	mod_node_page_state(NR_KERNEL_STACK_KB, -(long)(KSTACK_SIZE / 1024));
 	__free_pages(virt_to_page(nt), KSTACK_ORDER);
 }
 
-/* nt's thread will use this stack until it sets nt->dead. */
+/* nt's thread will use this stack until the host tells that it has ended. */
 void native_task_bury(struct native_task *nt)
 {
+	thread_slot_bury(nt);
 	spin_lock(&dead_lock);
 	nt->dead_next = dead_list;
 	dead_list = nt;
@@ -102,8 +113,7 @@ void native_task_reap(void)
 		return;
 	spin_lock(&dead_lock);
 	for (link = &dead_list; (nt = *link);) {
-		if (!__atomic_load_n(&nt->dead, __ATOMIC_ACQUIRE) ||
-		    __atomic_load_n(&nt->parent_busy, __ATOMIC_ACQUIRE)) {
+		if (!thread_is_gone(nt) || __atomic_load_n(&nt->parent_busy, __ATOMIC_ACQUIRE)) {
 			link = &nt->dead_next;
 			continue;
 		}
@@ -155,27 +165,16 @@ static void register_once(struct native_task *nt, pid_t pid, pid_t tgid)
 		machine_wait(&nt->registered, 1, MACHINE_WAIT_FOREVER);
 }
 
-/* First C code of a new host thread, on its own kernel stack. */
-static void child_start(void)
+/* What a task has to do before it may exit. Harmless if done twice. */
+void child_begin(struct native_task *nt, pid_t pid, pid_t tgid)
 {
-	struct native_task *nt = current_native();
-	pid_t pid = (pid_t)host_syscall(__NR_gettid), tgid = (pid_t)host_syscall(__NR_getpid);
-
-	cpu_get(nt);
 	if (nt->hmm->leader == nt)
 		nt->hmm->tgid = tgid;
 	register_once(nt, pid, tgid);
-	if (nt->hmm->leader == nt)
-		record_begin(nt, (pid_t)host_syscall(__NR_getppid));
-	else if (nt->hmm->record)
+	if (nt->hmm->leader != nt && nt->hmm->record)
 		__atomic_fetch_add(&nt->hmm->record->threads, 1, __ATOMIC_RELAXED);
-	trap_init_thread(nt);
-	fastcall_init_thread(nt, nt->parent_gs);
-	if (nt->clear_sighand)
-		for (int sig = 1; sig <= _NSIG; sig++)
-			signal_host_action(sig, &nt->task.signal->action[sig]);
-	if (nt->child_settid)
-		copy_to_mm(nt->task.mm, nt->child_settid, &pid, sizeof(pid));
+	else if (!nt->hmm->record)
+		record_begin(nt, (pid_t)host_syscall(__NR_getppid));
 	if (nt->fork_parent_hmm) {
 		struct hmm *parent = nt->fork_parent_hmm;
 
@@ -185,6 +184,25 @@ static void child_start(void)
 		nt->fork_parent_hmm = NULL;
 		hmm_put(parent);
 	}
+}
+
+/* First C code of a new host thread, on its own kernel stack. */
+static void child_start(void)
+{
+	struct native_task *nt = current_native();
+	pid_t pid = (pid_t)host_syscall(__NR_gettid), tgid = (pid_t)host_syscall(__NR_getpid);
+
+	thread_slot_arm(nt);
+	cpu_get(nt);
+	child_begin(nt, pid, tgid);
+	trap_init_thread(nt);
+	fastcall_init_thread(nt, nt->parent_gs);
+	if (nt->clear_sighand)
+		for (int sig = 1; sig <= _NSIG; sig++)
+			signal_host_action(sig, &nt->task.signal->action[sig]);
+	if (nt->child_settid)
+		copy_to_mm(nt->task.mm, nt->child_settid, &pid, sizeof(pid));
+	nt->started = true;
 	exit_to_user(nt);
 	return_to_user(nt->uc);
 }
@@ -197,6 +215,9 @@ static long clone_check(const struct clone_args *a)
 
 	if ((f & CLONE_SIGHAND) && !(f & CLONE_VM))
 		return -EINVAL;
+	/* The machine's processes know each other by their ids. */
+	if (f & CLONE_NEWPID)
+		return -EPERM;
 	if ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND))
 		return -EINVAL;
 	if ((f & CLONE_FS) && (f & CLONE_NEWNS))
@@ -272,16 +293,17 @@ static long host_clone(struct native_task *nt, const struct clone_args *a, u64 h
 {
 	/* Below the frame, as if called. */
 	unsigned long sp = (((unsigned long)nt->uc - 256) & ~15ul) - 8;
-	long pid;
+	s32 *word = (s32 *)&kernel_shared.thread[nt->slot].word;
 
 	host_flags |= a->flags & (CLONE_FS | CLONE_FILES | CLONE_PIDFD | CLONE_PARENT |
 				  CLONE_SYSVSEM | CLONE_SETTLS | CLONE_NEW_MASK | CLONE_IO);
-	/* Counted before it is there: a parent that ends at once must not be the last. */
-	__atomic_fetch_add(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
-	pid = native_clone(host_flags, sp, pidfd, NULL, a->tls, child_start);
-	if (pid < 0)
-		__atomic_fetch_sub(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
-	return pid;
+	/* The host notes its id before it runs: nobody can be killed unknown. */
+	if (a->flags & CLONE_PIDFD)
+		return native_clone(host_flags | CLONE_CHILD_SETTID, sp, pidfd, word, a->tls,
+				    child_start);
+	current_native()->cloning = nt;
+	return native_clone(host_flags | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID, sp, word,
+			    (s32 *)&nt->tid, a->tls, child_start);
 }
 
 static void hmm_add_task(struct hmm *hmm, struct native_task *nt)

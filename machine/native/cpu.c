@@ -3,7 +3,8 @@
  * cpu.c - virtual CPUs. A CPU is a token: a task holds one while it is in state KERNEL and gives
  * it back to run guest code or to block in the host. Who holds CPU n has its per-CPU data alone.
  *
- *   free_cpus   bit n set: CPU n is nobody's
+ *   cpu_owner[n]   who holds CPU n, NULL nobody: changed in one step, so that it is known of a task that
+ *                  was killed whether it held one
  *
  * A task prefers the CPU it had last, whose per-CPU lists are warm in its cache.
  */
@@ -12,7 +13,7 @@
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
 
-static u64 free_cpus;
+static struct native_task *cpu_owner[NATIVE_MAX_CPUS];
 static u32 cpu_waiters;
 static u32 cpu_seq;
 static unsigned int nr_cpus;
@@ -20,16 +21,15 @@ static unsigned int nr_cpus;
 void cpu_init(unsigned int nr)
 {
 	nr_cpus = nr;
-	free_cpus = nr == 64 ? ~0ull : (1ull << nr) - 1;
 }
 
 static bool cpu_try_get(struct native_task *t, unsigned int cpu)
 {
-	u64 bit = 1ull << cpu;
+	struct native_task *none = NULL;
 
-	if (!(__atomic_load_n(&free_cpus, __ATOMIC_RELAXED) & bit))
-		return false;
-	if (!(__atomic_fetch_and(&free_cpus, ~bit, __ATOMIC_SEQ_CST) & bit))
+	if (__atomic_load_n(&cpu_owner[cpu], __ATOMIC_RELAXED) ||
+	    !__atomic_compare_exchange_n(&cpu_owner[cpu], &none, t, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST))
 		return false;
 	t->cpu = cpu;
 	t->last_cpu = cpu;
@@ -38,24 +38,30 @@ static bool cpu_try_get(struct native_task *t, unsigned int cpu)
 
 static bool cpu_try_any(struct native_task *t)
 {
-	u64 free;
-
-	while ((free = __atomic_load_n(&free_cpus, __ATOMIC_SEQ_CST)))
-		if (cpu_try_get(t, (unsigned int)__builtin_ctzll(free)))
+	for (unsigned int cpu = 0; cpu < nr_cpus; cpu++)
+		if (cpu_try_get(t, cpu))
 			return true;
 	return false;
 }
 
 static void cpu_wait(struct native_task *t)
 {
+	struct host_timespec service_patience = { 0, 100000000 };
+
 	__atomic_fetch_add(&cpu_waiters, 1, __ATOMIC_SEQ_CST);
+	t->cpu_waiting = true;
 	for (;;) {
 		u32 seq = __atomic_load_n(&cpu_seq, __ATOMIC_SEQ_CST);
 
 		if (cpu_try_any(t))
 			break;
-		host_syscall(__NR_futex, &cpu_seq, FUTEX_WAIT, seq);
+		/* Guests are killed if the machine stops; the command has to see it by itself. */
+		if (t->is_service && __atomic_load_n(&kernel_shared.panicked, __ATOMIC_SEQ_CST))
+			machine_panic("");
+		host_syscall(__NR_futex, &cpu_seq, FUTEX_WAIT, seq,
+			     t->is_service ? &service_patience : NULL);
 	}
+	t->cpu_waiting = false;
 	__atomic_fetch_sub(&cpu_waiters, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -71,11 +77,42 @@ void cpu_put(struct native_task *t)
 {
 	native_count(t, NC_KERNEL_TSC, rdtsc() - t->enter_tsc);
 	__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
-	__atomic_fetch_or(&free_cpus, 1ull << t->cpu, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&cpu_owner[t->cpu], NULL, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&cpu_waiters, __ATOMIC_SEQ_CST)) {
 		__atomic_fetch_add(&cpu_seq, 1, __ATOMIC_SEQ_CST);
 		host_syscall(__NR_futex, &cpu_seq, FUTEX_WAKE, 1);
 	}
+}
+
+/* ---- For the reaper ----------------------------------------------------------------------- */
+
+struct native_task *cpu_holder(unsigned int cpu)
+{
+	return __atomic_load_n(&cpu_owner[cpu], __ATOMIC_SEQ_CST);
+}
+
+int cpu_held_by(const struct native_task *t)
+{
+	for (unsigned int cpu = 0; cpu < nr_cpus; cpu++)
+		if (cpu_holder(cpu) == t)
+			return (int)cpu;
+	return -1;
+}
+
+/* Whoever gave a CPU back may have been killed before it woke the next. */
+void cpu_unstall(void)
+{
+	if (!__atomic_load_n(&cpu_waiters, __ATOMIC_SEQ_CST) || cpu_held_by(NULL) < 0)
+		return;
+	__atomic_fetch_add(&cpu_seq, 1, __ATOMIC_SEQ_CST);
+	host_syscall(__NR_futex, &cpu_seq, FUTEX_WAKE, 1);
+}
+
+void cpu_forget_waiter(struct native_task *t)
+{
+	if (t->cpu_waiting)
+		__atomic_fetch_sub(&cpu_waiters, 1, __ATOMIC_SEQ_CST);
+	t->cpu_waiting = false;
 }
 
 unsigned int machine_nr_cpus(void)
@@ -105,6 +142,9 @@ void machine_relax(unsigned int spins)
 		host_syscall(__NR_sched_yield);
 	else
 		__builtin_ia32_pause();
+	/* Who is waited for may have been killed. */
+	if (spins % 4096 == 4095)
+		reap_soon();
 }
 
 /* Kernel code on another virtual CPU cannot be interrupted, and needs not be: see tlb.c. */

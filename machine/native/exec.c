@@ -215,6 +215,7 @@ void exec_continue(struct native_task *leader)
 	wait_for_threads(leader, 1);
 	hmm_wait_alone(leader);
 	leader->handover = NULL;
+	leader->park = 0; /* set for a leader that was parked, and for one that was not */
 	kmem_cache_free(handover_cachep, h);
 	__atomic_store_n(&leader->work, leader->task.signal->group_exit ? WORK_KILL : 0,
 			 __ATOMIC_SEQ_CST);
@@ -236,6 +237,12 @@ static void exec_on_leader(struct native_task *t, struct linux_binprm *bprm)
 	struct exec_handover *h = kmem_cache_zalloc(handover_cachep, GFP_KERNEL | __GFP_NOFAIL);
 
 	h->bprm = bprm;
+	if (t->adopted) {
+		/* No leader can go on with it. */
+		kmem_cache_free(handover_cachep, h);
+		bprm_destroy(bprm);
+		do_exit(t, 0);
+	}
 	spin_lock(&t->hmm->lock);
 	if (leader->parked) {
 		leader->parked = false; /* it lives again */

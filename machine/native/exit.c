@@ -14,8 +14,7 @@
 
 #define RLIMIT_CORE 4
 
-void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask, u32 *nr_tasks)
-	__attribute__((noreturn));
+void native_gone(long nr, long arg, long sig, const u64 *mask) __attribute__((noreturn));
 void native_park(u32 *word, u32 *running);
 extern const char native_restorer[];
 
@@ -39,6 +38,8 @@ static void die_as(struct native_task *t, int wait_status)
 {
 	int sig = wait_status & 0x7f;
 
+	if (t->adopted)
+		native_gone(__NR_exit, 0, 0, NULL);
 	if (sig) {
 		struct k_sigaction dfl = { .flags = SA_RESTORER,
 					   .restorer = (unsigned long)native_restorer };
@@ -48,11 +49,9 @@ static void die_as(struct native_task *t, int wait_status)
 		host_syscall(__NR_setrlimit, RLIMIT_CORE, no_core);
 		if (sig != SIGKILL)
 			host_syscall(__NR_rt_sigaction, sig, &dfl, NULL, 8);
-		native_gone(&t->dead, __NR_exit_group, 128 + sig, sig, &only[sig],
-			    &kernel_shared.nr_tasks);
+		native_gone(__NR_exit_group, 128 + sig, sig, &only[sig]);
 	}
-	native_gone(&t->dead, __NR_exit_group, wait_status >> 8 & 0xff, 0, NULL,
-		    &kernel_shared.nr_tasks);
+	native_gone(__NR_exit_group, wait_status >> 8 & 0xff, 0, NULL);
 }
 
 /*
@@ -86,8 +85,6 @@ static void process_exit(struct native_task *t, int wait_status)
 		hmm_del_task(leader);
 		signal_put(leader->task.signal);
 		native_task_bury(leader);
-		__atomic_store_n(&leader->dead, 1, __ATOMIC_RELEASE);
-		__atomic_fetch_sub(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);
 	}
 }
 
@@ -106,7 +103,6 @@ static void leader_resume(struct native_task *t) __attribute__((noreturn));
 
 static void leader_resume(struct native_task *t)
 {
-	t->park = 0;
 	exec_continue(t);
 	exit_to_user(t);
 	return_to_user(t->uc);
@@ -117,6 +113,8 @@ static void leader_park(struct native_task *t)
 {
 	mmput(task_set_mm(&t->task, NULL));
 	cpu_put(t);
+	if (t->adopted)
+		native_gone(__NR_exit, 0, 0, (const u64 *)&t->hmm->running);
 	native_park(&t->park, &t->hmm->running);
 	__atomic_fetch_add(&t->hmm->running, 1, __ATOMIC_SEQ_CST);
 	cpu_get(t);
@@ -146,8 +144,7 @@ void do_exit(struct native_task *t, int wait_status)
 		mmput(task_set_mm(&t->task, NULL));
 		exec_thread_left(hmm);
 		thread_gone(t);
-		native_gone(&t->dead, __NR_exit, 0, 0, (const u64 *)&hmm->running,
-			    &kernel_shared.nr_tasks);
+		native_gone(__NR_exit, 0, 0, (const u64 *)&hmm->running);
 	}
 	wait_status = signal->group_exit ? signal->group_exit_code : hmm->leader_status;
 	process_exit(t, wait_status);

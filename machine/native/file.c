@@ -250,10 +250,29 @@ struct inode *native_cached_inode(int fd, struct host_stat *st, long *err)
 	return inode_lookup(st->st_dev, st->st_ino);
 }
 
+/* The descriptor has died with its process: the keeper tells what became of the file. */
+static void inode_changed_somehow(struct inode *inode)
+{
+	u64 size, ctime_ns;
+
+	filemap_write_and_wait_range_locked(&inode->i_data, 0, ULONG_MAX);
+	if (native_block_stat(inode->i_blkdev, &size, &ctime_ns))
+		return;
+	if ((loff_t)size != inode->i_size)
+		truncate_setsize_locked(inode, (loff_t)size);
+	filemap_refresh_range_locked(&inode->i_data, 0, (loff_t)size);
+	inode->i_stable = false;
+	inode->i_version = ctime_ns;
+}
+
 void native_inode_changed(struct inode *inode, int fd)
 {
 	struct host_stat st = { 0 };
 
+	if (current_native()->adopted) {
+		inode_changed_somehow(inode);
+		return;
+	}
 	if (host_syscall(__NR_fstat, fd, &st))
 		return;
 	if (st.st_size != inode->i_size)

@@ -32,16 +32,35 @@
 #define FICLONERANGE 0x4020940du
 
 /* For disk I/O with a lock held: others get the virtual CPU, signals have to wait. */
-static long host_syscall_uninterruptible(struct native_task *t, unsigned long nr,
-					 const unsigned long *a)
+struct disk_call {
+	unsigned long nr;
+	const unsigned long *a;
+};
+
+static long call_disk(void *arg)
 {
+	struct native_task *t = current_native();
+	const struct disk_call *c = arg;
 	long ret;
 
 	cpu_put(t);
 	__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
-	ret = host_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	ret = host_syscall(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
 	cpu_get(t);
 	return ret;
+}
+
+static long host_syscall_uninterruptible(unsigned long nr, const unsigned long *a)
+{
+	struct disk_call call = { nr, a };
+
+	return native_resumable(call_disk, &call);
+}
+
+/* Whether a call may have changed the file: it was killed, and nobody knows how far it came. */
+static bool is_unknown(const struct native_task *t)
+{
+	return t->adopted;
 }
 
 static struct inode *cached_inode(unsigned long fd)
@@ -140,17 +159,34 @@ static loff_t written_at(const struct hostio *io, const struct inode *inode, lon
 	return io->pos;
 }
 
+struct piece {
+	struct hostio *io;
+	const struct host_iovec *iov;
+	unsigned int nr;
+};
+
+static long issue_without_cpu(void *arg)
+{
+	const struct piece *p = arg;
+	struct native_task *t = p->io->t;
+	long ret;
+
+	cpu_put(t);
+	__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
+	ret = hostio_issue(p->io, p->iov, p->nr);
+	cpu_get(t);
+	return ret;
+}
+
 static long write_piece(struct hostio *io, const struct host_iovec *iov, unsigned int nr)
 {
 	struct inode *inode = io->data;
 	struct address_space *mapping = &inode->i_data;
+	struct piece piece = { io, iov, nr };
 	long ret;
 
 	mutex_lock(&mapping->lock);
-	cpu_put(io->t);
-	__atomic_store_n(&io->t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
-	ret = hostio_issue(io, iov, nr);
-	cpu_get(io->t);
+	ret = native_resumable(issue_without_cpu, &piece);
 	/* A write that fails for its source may have moved the end of the file all the same. */
 	native_inode_changed(inode, io->fd);
 	if (ret > 0)
@@ -226,8 +262,8 @@ static bool is_regular(unsigned long fd)
 }
 
 /* The call, its offsets in kernel memory. locked: it cannot wait for anybody. */
-static long transfer_call(struct native_task *t, unsigned long nr, const unsigned long *args,
-			  const struct transfer *x, bool locked, loff_t *off)
+static long transfer_call(unsigned long nr, const unsigned long *args, const struct transfer *x,
+			  bool locked, loff_t *off)
 {
 	unsigned long a[6] = { args[0], args[1], args[2], args[3], args[4], args[5] };
 
@@ -238,7 +274,7 @@ static long transfer_call(struct native_task *t, unsigned long nr, const unsigne
 	if (x->out_off != NO_ARG && args[x->out_off])
 		a[x->out_off] = (unsigned long)&off[1];
 	if (locked)
-		return host_syscall_uninterruptible(t, nr, a);
+		return host_syscall_uninterruptible(nr, a);
 	return hc_call((long)nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
@@ -256,10 +292,12 @@ static long transfer_to_cached(struct native_task *t, unsigned long nr, const un
 		return SYSCALL_NOT_OURS; /* an error, which the host can tell as well */
 	if (locked)
 		mutex_lock(&mapping->lock);
-	ret = transfer_call(t, nr, args, x, locked, off);
+	ret = transfer_call(nr, args, x, locked, off);
 	if (!locked)
 		mutex_lock(&mapping->lock);
-	if (ret > 0) {
+	if (is_unknown(t)) {
+		native_inode_changed(inode, (int)args[x->out_fd]);
+	} else if (ret > 0) {
 		loff_t end = explicit_out ? off[1] : file_position(args[x->out_fd]);
 
 		native_inode_changed(inode, (int)args[x->out_fd]);
@@ -300,15 +338,15 @@ static long file_ftruncate(struct native_task *t, const unsigned long *args)
 	if (!inode)
 		return SYSCALL_NOT_OURS;
 	mutex_lock(&inode->i_data.lock);
-	ret = host_syscall_uninterruptible(t, __NR_ftruncate, args);
-	if (!ret)
+	ret = host_syscall_uninterruptible(__NR_ftruncate, args);
+	if (!ret || is_unknown(t))
 		native_inode_changed(inode, (int)args[0]);
 	mutex_unlock(&inode->i_data.lock);
 	iput(inode);
 	return ret;
 }
 
-static long truncate_cached(struct native_task *t, const char *path, unsigned long len,
+static long truncate_cached(const struct native_task *t, const char *path, unsigned long len,
 			    struct inode *inode)
 {
 	const unsigned long host_args[6] = { (unsigned long)path, len };
@@ -316,8 +354,10 @@ static long truncate_cached(struct native_task *t, const char *path, unsigned lo
 	long ret;
 
 	mutex_lock(&inode->i_data.lock);
-	ret = host_syscall_uninterruptible(t, __NR_truncate, host_args);
-	if (!ret) {
+	ret = host_syscall_uninterruptible(__NR_truncate, host_args);
+	if (is_unknown(t)) {
+		native_inode_changed(inode, -1);
+	} else if (!ret) {
 		truncate_setsize_locked(inode, (loff_t)len);
 		if (!host_syscall(__NR_stat, path, &st))
 			inode->i_version =
@@ -357,8 +397,10 @@ static long file_changing_call(struct native_task *t, unsigned long nr, const un
 
 	mutex_lock(&mapping->lock);
 	filemap_write_and_wait_range_locked(mapping, 0, ULONG_MAX);
-	ret = host_syscall_uninterruptible(t, nr, args);
-	if (!ret) {
+	ret = host_syscall_uninterruptible(nr, args);
+	if (is_unknown(t)) {
+		native_inode_changed(inode, -1);
+	} else if (!ret) {
 		native_inode_changed(inode, (int)args[0]);
 		filemap_refresh_range_locked(mapping, pos, len ? len : inode->i_size - pos);
 	}

@@ -9,7 +9,8 @@
 #include <quire/types.h>
 #include <quire/unistd.h>
 
-static inline long host_syscall6(long nr, long a, long b, long c, long d, long e, long f)
+/* Without a record for the reaper (reaper.c): on stacks that are not the kernel's. */
+static inline long host_syscall_raw6(long nr, long a, long b, long c, long d, long e, long f)
 {
 	long ret;
 	register long r10 __asm__("r10") = d;
@@ -23,8 +24,14 @@ static inline long host_syscall6(long nr, long a, long b, long c, long d, long e
 	return ret;
 }
 
+long host_syscall6(long nr, long a, long b, long c, long d, long e, long f);
+
 /* host_syscall(nr, up to six arguments of any scalar type): the raw result, negative errno. */
 #define host_syscall(...) HOST_SYSCALL_N(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+#define host_syscall_raw(...) HOST_SYSCALL_RAW_N(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+#define HOST_SYSCALL_RAW_N(nr, a, b, c, d, e, f, ...)                                        \
+	host_syscall_raw6((long)(nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), \
+			  (long)(f))
 #define HOST_SYSCALL_N(nr, a, b, c, d, e, f, ...) \
 	host_syscall6((long)(nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 

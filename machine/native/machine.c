@@ -33,20 +33,32 @@ bool machine_ram_is_zeroed(void)
 
 /* ---- Waiting ---- */
 
-int machine_wait(u32 *word, u32 val, u64 timeout_ns)
+struct futex_wait {
+	u32 *word, val;
+	struct host_timespec *timeout;
+};
+
+static long wait_without_cpu(void *arg)
 {
+	const struct futex_wait *w = arg;
 	struct native_task *t = current_native();
-	struct host_timespec ts = { (s64)(timeout_ns / 1000000000),
-				    (s64)(timeout_ns % 1000000000) };
-	bool forever = timeout_ns == MACHINE_WAIT_FOREVER;
 	long ret;
 
 	cpu_put(t);
 	/* Not interruptible: still KERNEL for whoever looks, though without a CPU. */
 	__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
-	ret = host_syscall(__NR_futex, word, FUTEX_WAIT, val, forever ? NULL : &ts);
+	ret = host_syscall(__NR_futex, w->word, FUTEX_WAIT, w->val, w->timeout);
 	cpu_get(t);
-	return ret == -ETIMEDOUT ? -ETIMEDOUT : 0;
+	return ret;
+}
+
+int machine_wait(u32 *word, u32 val, u64 timeout_ns)
+{
+	struct host_timespec ts = { (s64)(timeout_ns / 1000000000),
+				    (s64)(timeout_ns % 1000000000) };
+	struct futex_wait w = { word, val, timeout_ns == MACHINE_WAIT_FOREVER ? NULL : &ts };
+
+	return native_resumable(wait_without_cpu, &w) == -ETIMEDOUT ? -ETIMEDOUT : 0;
 }
 
 int machine_wait_interruptible(u32 *word, u32 val, u64 timeout_ns)
@@ -101,18 +113,23 @@ void machine_log(enum log_level level, const char *text, size_t len)
 }
 
 /*
- * The machine's state cannot be trusted: say why and take every process down. The command sees
- * `panicked` and reports it.
+ * The machine's state cannot be trusted: say why and have the keeper take every process down. The
+ * command sees `panicked` and reports it.
  */
+void machine_stop(const char *text)
+{
+	if (__atomic_exchange_n(&kernel_shared.panicked, 1, __ATOMIC_SEQ_CST))
+		return;
+	strscpy(kernel_shared.panic, text, sizeof(kernel_shared.panic));
+	machine_log(LOG_ERR, text, strlen(text));
+	host_syscall_raw(__NR_kill, machine_params.keeper_pid, 15);
+}
+
 void machine_panic(const char *text)
 {
-	if (!__atomic_exchange_n(&kernel_shared.panicked, 1, __ATOMIC_SEQ_CST)) {
-		strscpy(kernel_shared.panic, text, sizeof(kernel_shared.panic));
-		machine_log(LOG_ERR, text, strlen(text));
-		host_syscall(__NR_kill, machine_params.keeper_pid, 15);
-	}
+	machine_stop(text);
 	for (;;)
-		host_syscall(__NR_exit_group, 99);
+		host_syscall_raw(__NR_exit_group, NATIVE_EXIT_STOPPED);
 }
 
 void machine_random(void *buf, size_t len)

@@ -13,7 +13,8 @@
  *   | host signal frame|   the guest's registers while it is in the kernel
  *   | kernel frames    |
  *   |        v         |
- *   +------------------+
+ *   +------------------+ kstack + KSTACK_HEAD
+ *   | resume           |   what the reaper goes on from (reaper.c)
  *   | struct native_task
  *   +------------------+ kstack (current() = %rsp & ~(KSTACK_SIZE - 1))
  *
@@ -38,6 +39,7 @@
 #define KSTACK_ORDER 3
 #define KSTACK_SIZE (PAGE_SIZE << KSTACK_ORDER)
 #define FAST_FRAME_SIZE 512 /* fastcall.c */
+#define KSTACK_HEAD 2560ul
 
 enum task_state {
 	TASK_USER,
@@ -103,8 +105,19 @@ struct native_task {
 	u64 io_dev; /* machine_block_rw() on this device may use io_fd directly */
 	int io_fd;
 	u32 parent_busy; /* the parent still looks at it: not to be freed */
-	u32 dead; /* set by the last instruction that uses this stack */
 	struct native_task *dead_next;
+	u32 slot; /* of kernel_shared.thread[] */
+	u32 tid; /* the host's, written by it when the thread starts */
+	struct {
+		u64 next; /* the host's robust_list_head */
+		s64 offset;
+		u64 pending;
+		u64 entry;
+	} robust;
+	bool started; /* child_start() is through */
+	bool adopted; /* its host process is gone: a thread of the keeper ends it (reaper.c) */
+	bool cpu_waiting; /* counted as a waiter for a CPU */
+	struct native_task *cloning; /* the child that a clone under way makes */
 	bool parked; /* under hmm->lock; the thread has exited, the host thread waits */
 	u32 park; /* leader waits here when its thread has exited before the group */
 	struct exec_handover *handover;
@@ -146,12 +159,13 @@ struct hmm {
 	int leader_status; /* wait status the leader's own exit() asked for */
 	bool first; /* the program the machine was started for */
 	u8 thp_disable; /* prctl(PR_SET_THP_DISABLE), which is not for the host: RAM is huge pages */
+	bool dead; /* killed from outside; reaper.c has it */
 	bool dying; /* last thread on its way out: flushes are idle */
 	struct list_head devices; /* device.c: mappings that are no entries of the TLB */
 	spinlock_t device_lock; /* a leaf but for the allocator's */
 
 	/* Flushes asked for by others; flush_req - flush_done of them are outstanding. */
-	spinlock_t flush_lock;
+	spinlock_t flush_lock; /* locked: slot + 1 of the holder */
 	u64 flush_req;
 	u64 flush_done;
 	unsigned int nr_ring; /* HMM_RING + 1: everything */
@@ -201,7 +215,27 @@ static inline u64 rdtsc(void)
 	return (u64)hi << 32 | lo;
 }
 
+/*
+ * fn(arg), which gives the CPU back and takes one again, and does nothing between that counts for others:
+ * if its process is killed there, the reaper goes on from here with -ERESTARTSYS as the result.
+ */
+long native_resumable(long (*fn)(void *arg), void *arg);
+
+/* reaper.c */
+bool thread_slot_claim(struct native_task *t);
+void thread_slot_free(struct native_task *t);
+void thread_slot_arm(struct native_task *t); /* on the thread itself */
+void thread_slot_bury(struct native_task *t);
+bool thread_is_gone(const struct native_task *t); /* the host thread uses the stack no more */
+void machine_stop(const char *text); /* machine_panic() that returns; the keeper ends everything */
+void reap_soon(void); /* somebody was killed, it seems */
+long do_watch(void *unused);
+
 /* cpu.c: virtual CPUs */
+int cpu_held_by(const struct native_task *t); /* -1: none */
+struct native_task *cpu_holder(unsigned int cpu);
+void cpu_unstall(void); /* wakes a waiter whose turn it is */
+void cpu_forget_waiter(struct native_task *t);
 void cpu_init(unsigned int nr);
 void cpu_get(struct native_task *t); /* may sleep; state becomes KERNEL */
 void cpu_put(struct native_task *t); /* state becomes HOST */
@@ -212,6 +246,7 @@ void hmm_do_flush(struct hmm *hmm); /* carry out what others asked; any state, t
 void hmm_attach(struct hmm *hmm, struct mm_struct *mm);
 void hmm_detach(struct hmm *hmm);
 void hmm_drop_all(void); /* host-unmap every user address of this process but vdso and devices */
+void hmm_drop_flush_lock(struct hmm *hmm, const struct native_task *t);
 struct hmm *hmm_alloc(void);
 void hmm_put(struct hmm *hmm);
 
@@ -254,6 +289,7 @@ struct native_task *native_task_alloc(void);
 void native_task_bury(struct native_task *nt);
 void native_task_reap(void); /* frees the stacks of the dead */
 long clone_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
+void child_begin(struct native_task *nt, pid_t pid, pid_t tgid);
 void do_exit(struct native_task *t, int wait_status) __attribute__((noreturn));
 void complete_vfork(struct native_task *t);
 long exec_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
@@ -271,6 +307,7 @@ void record_end(struct native_task *t, int wait_status);
 /* block.c: numbers for inode.i_blkdev; the keeper gets a descriptor to go with each. */
 u64 native_new_blkdev(void);
 u64 native_block_ctime(u64 dev); /* of the file after the latest write to it, ns; 0 not known */
+int native_block_stat(u64 dev, u64 *size, u64 *ctime_ns); /* of the file */
 int native_keeper_add(u64 blkdev, int fd, bool writable);
 
 /* trap.c */

@@ -24,6 +24,8 @@
 #define NATIVE_MAX_CPUS 64
 #define NATIVE_NR_FDS 3 /* RAM, keeper, log: consecutive numbers from fd_floor on */
 #define NATIVE_MAX_SYSCALL 512
+#define NATIVE_EXIT_STOPPED 125 /* exit status of the command when the machine has stopped */
+#define NATIVE_MAX_THREADS 32768
 
 struct machine_params {
 	uint64_t ram_bytes;
@@ -84,6 +86,23 @@ struct process_record {
 	uint64_t start_ns, end_ns;
 };
 #define MAX_PROCESS_RECORDS 8192
+
+/*
+ * A thread of the machine, from before its host thread exists until its kernel stack is free again.
+ * The host itself writes word: the thread's id before the thread runs, and when it has died,
+ * however that came, THREAD_DIED instead (it is on the thread's robust list).
+ */
+struct thread_slot {
+	uint32_t word; /* 0: free, THREAD_NONE, id, THREAD_DIED */
+	uint32_t info; /* frame number of its kernel stack, a multiple of 8, and flags */
+} __attribute__((aligned(8)));
+#define THREAD_NONE 0x3fffffffu /* no host thread yet */
+#define THREAD_DIED 0x40000000u /* FUTEX_OWNER_DIED */
+#define SLOT_BURIED 1u /* it has left the machine in order: nothing but the stack is left */
+#define SLOT_ARMED 2u /* on the robust list */
+#define SLOT_SEEN 4u /* not armed when last looked at; with SLOT_ARMED: adopted, the keeper's */
+#define SLOT_ADOPTED (SLOT_ARMED | SLOT_SEEN)
+#define SLOT_FLAGS 7u
 
 /* Trace ring: written by guests, drained by the keeper. */
 #define TRACE_RING_EVENTS 65536
@@ -150,7 +169,11 @@ struct kernel_shared {
 	char panic[256]; /* the machine has stopped; why */
 	uint32_t panicked;
 	uint32_t stopping; /* the machine is to end: guests exit */
-	uint32_t nr_tasks; /* guests alive (threads) */
+	uint32_t nr_tasks; /* threads whose kernel stacks are in use; counted down by reap() */
+	uint32_t nr_slots; /* of thread[], ever used */
+	uint32_t watch_seq; /* futex: bumped when watch() is wanted soon */
+	uint32_t nr_adopted; /* threads that were killed from outside and brought to their end */
+	struct thread_slot thread[NATIVE_MAX_THREADS];
 	uint64_t boot_ns; /* time mm_init() took */
 };
 
@@ -180,6 +203,10 @@ struct kernel_entry {
 	long (*snapshot)(struct machine_snapshot *out);
 	/* All guests are gone: writes back, frees, counts. 0, or 1 when something leaked. */
 	long (*shutdown)(struct leak_report *out);
+	/* Frees the stacks of threads that are gone; how many threads are left. */
+	long (*reap)(void *unused);
+	/* Looks for threads killed from outside and has them brought to their end. The keeper's. */
+	long (*watch)(void *unused);
 	/* Ask every guest to exit, as SIGKILL does; how many there are. */
 	long (*kill_guests)(void *unused);
 	uint64_t text_start, text_end;

@@ -219,11 +219,33 @@ static void downgrade_range(struct mm_struct *mm, unsigned long start, unsigned 
 
 /* ---- Flush of other host processes ---- */
 
+/* With the holder in it, since one without a CPU may be killed: see reaper.c. */
+static void flush_lock(struct hmm *hmm)
+{
+	const u32 me = current_native()->slot + 1;
+
+	for (u32 none, spins = 0;; spins++) {
+		none = 0;
+		if (__atomic_compare_exchange_n(&hmm->flush_lock.locked, &none, me, false,
+						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return;
+		machine_relax(spins);
+	}
+}
+
+void hmm_drop_flush_lock(struct hmm *hmm, const struct native_task *t)
+{
+	u32 holder = t->slot + 1;
+
+	__atomic_compare_exchange_n(&hmm->flush_lock.locked, &holder, 0, false, __ATOMIC_RELEASE,
+				    __ATOMIC_RELAXED);
+}
+
 static u64 hmm_queue_flush(struct hmm *hmm, unsigned long start, unsigned long end)
 {
 	u64 req;
 
-	spin_lock(&hmm->flush_lock);
+	flush_lock(hmm);
 	if (hmm->nr_ring < HMM_RING) {
 		hmm->ring[hmm->nr_ring].start = start;
 		hmm->ring[hmm->nr_ring].end = end;
@@ -238,7 +260,7 @@ static u64 hmm_queue_flush(struct hmm *hmm, unsigned long start, unsigned long e
 
 void hmm_do_flush(struct hmm *hmm)
 {
-	spin_lock(&hmm->flush_lock);
+	flush_lock(hmm);
 	if (hmm->nr_ring > HMM_RING)
 		host_unmap(hmm, 0, USER_END);
 	else
@@ -272,7 +294,7 @@ static void hmm_flush_remote(struct hmm *hmm, unsigned long start, unsigned long
 	u64 req = hmm_queue_flush(hmm, start, end);
 
 	native_count(self, NC_TLB_SHOOTDOWN, 1);
-	if (!hmm_kick_users(hmm, false))
+	if (hmm->dead || !hmm_kick_users(hmm, false))
 		return;
 	native_count(self, NC_TLB_KICK, 1);
 	hmm_kick_users(hmm, true);
@@ -392,7 +414,7 @@ static bool fill_entries(struct mm_struct *mm, unsigned long addr, const u64 *pt
 /* Whether this task's host process is where mm's program runs. */
 static bool runs_here(const struct native_task *t, const struct mm_struct *mm)
 {
-	return !t->is_service && t->hmm->mm == mm;
+	return !t->is_service && !t->adopted && t->hmm->mm == mm;
 }
 
 void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)

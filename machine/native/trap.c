@@ -54,18 +54,29 @@ static bool call_must_end(const struct native_task *t)
 	return t->has_signal || (__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & ~WORK_FLUSH);
 }
 
+static long call_without_cpu(void *arg)
+{
+	struct native_task *t = current_native();
+	u64 mask = native_host_mask(t->task.blocked);
+	long ret;
+
+	if (t->adopted)
+		return -ERESTARTSYS;
+	cpu_put(t);
+	ret = t->fast ? fastcall_window(arg, &t->work, &t->has_signal)
+		      : native_window(arg, &mask, &t->work);
+	cpu_get_unless_stopping(t);
+	return ret;
+}
+
 long host_call(long nr, long a, long b, long c, long d, long e, long f)
 {
 	struct native_task *t = current_native();
 	long args[7] = { nr, a, b, c, d, e, f };
-	u64 mask = native_host_mask(t->task.blocked);
 	long ret;
 
 	do {
-		cpu_put(t);
-		ret = t->fast ? fastcall_window(args, &t->work, &t->has_signal)
-			      : native_window(args, &mask, &t->work);
-		cpu_get_unless_stopping(t);
+		ret = native_resumable(call_without_cpu, args);
 		/* -EINTR for a kick that asked nothing of this task: nobody may know. */
 	} while ((ret == -EINTR || ret == -ERESTARTSYS) && !call_must_end(t));
 	if (ret == -ERESTARTSYS)
@@ -236,6 +247,8 @@ void trap_fastcall(struct native_task *t)
 	cpu_get_unless_stopping(t);
 	native_count(t, NC_FASTCALLS, 1);
 	syscall_common(t);
+	if (t->adopted)
+		exit_to_user(t); /* there is no program to jump back to */
 	cpu_put(t);
 }
 
@@ -331,7 +344,7 @@ void native_kick(struct native_task *t)
 /* Where the alternate stack, which is the kernel stack, begins: above the task structure. */
 static unsigned long kstack_bottom(const struct native_task *t)
 {
-	return ((unsigned long)(t + 1) + 63) & ~63ul;
+	return (unsigned long)t + KSTACK_HEAD;
 }
 
 void trap_init_thread(struct native_task *t)

@@ -78,6 +78,8 @@ static long sys_wait4(struct native_task *t, const unsigned long *a)
 		return ret;
 	if (has_ended(status))
 		child_reaped(t, (pid_t)ret, &ru);
+	if ((status & 0x7f) == SIGKILL)
+		reap_soon();
 	if (a[1] && copy_to_mm(mm, a[1], &status, sizeof(status)))
 		return -EFAULT;
 	if (a[3] && copy_to_mm(mm, a[3], &ru, sizeof(ru)))
@@ -100,6 +102,8 @@ static long sys_waitid(struct native_task *t, const unsigned long *a)
 	if (pid && !(a[3] & WNOWAIT) && si.si_code >= 1 &&
 	    si.si_code <= 3) /* exited, killed, dumped */
 		child_reaped(t, pid, &ru);
+	if (pid && si.si_code == 2 /* killed */)
+		reap_soon();
 	/* Linux writes the fields that it knows, not the whole structure. */
 	if (a[2] && copy_to_mm(mm, a[2], &si, 28))
 		return -EFAULT;

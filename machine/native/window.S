@@ -16,6 +16,12 @@
 #define ERESTARTSYS 512
 #define NR_rt_sigprocmask 14
 #define SIG_SETMASK 2
+#define NR_clone 56
+#define CLONE_PIDFD 0x1000
+#define EAGAIN 11
+
+#define KSTACK_SIZE 0x8000
+#define RESUME (2560 - 8) /* KSTACK_HEAD - 8 */
 
 	.text
 	.globl native_window, window_begin, window_syscall, window_abort
@@ -109,37 +115,132 @@ native_sigreturn:
 	ud2
 
 /*
+ * Records from which the kernel can be gone on with on this stack, by somebody else, when the host
+ * thread has died: *(kstack + RESUME) is the address of
+ *
+ *	nr a b c | pad r15 r14 r13 r12 rbx rbp | return address
+ *
+ * nr: the call that was under way, or -1 (native_resumable()). native_resume() goes on from there.
+ */
+.macro	record_push
+	push	%rbp
+	push	%rbx
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	sub	$8, %rsp
+.endm
+.macro	record_pop
+	add	$40, %rsp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbx
+	pop	%rbp
+.endm
+.macro	kstack to
+	mov	%rsp, \to
+	and	$-KSTACK_SIZE, \to
+.endm
+
+/* long host_syscall6(nr, a, b, c, d, e, f) */
+	.globl host_syscall6
+host_syscall6:
+	kstack	%r11
+	cmpq	$0, RESUME(%r11)
+	jne	host_syscall_nested
+	mov	8(%rsp), %rax
+	record_push
+	push	%rcx
+	push	%rdx
+	push	%rsi
+	push	%rdi
+	mov	%rsp, RESUME(%r11)
+	mov	%r11, %rbx
+	mov	%r8, %r10
+	mov	%r9, %r8
+	mov	%rax, %r9
+	mov	%rdi, %rax
+	mov	%rsi, %rdi
+	mov	%rdx, %rsi
+	mov	%rcx, %rdx
+	syscall
+	movq	$0, RESUME(%rbx)
+	record_pop
+	ret
+
+/* long native_resumable(long (*fn)(void *), void *arg) */
+	.globl native_resumable
+native_resumable:
+	kstack	%r11
+	mov	%rdi, %rax
+	mov	%rsi, %rdi
+	cmpq	$0, RESUME(%r11)
+	je	1f
+	jmp	*%rax
+1:	record_push
+	sub	$24, %rsp
+	push	$-1
+	mov	%rsp, RESUME(%r11)
+	mov	%r11, %rbx
+	call	*%rax
+	movq	$0, RESUME(%rbx)
+	record_pop
+	ret
+
+/* void native_resume(void *record, long result) */
+	.globl native_resume
+native_resume:
+	mov	%rdi, %rsp
+	mov	%rsi, %rax
+	record_pop
+	ret
+
+/*
  * long native_clone(flags, stack, ptid, ctid, tls, fn)
- * In the child: %rsp = stack, calls fn(), which does not return.
+ * In the child: %rsp = stack, calls fn(), which does not return. With CLONE_PIDFD, *ptid tells not
+ * whether there is a child: no record.
  */
 	.globl native_clone
 native_clone:
-	mov	%rcx, %r10
-	mov	$56, %eax
+	kstack	%r11
+	mov	$-EAGAIN, %rax
+	cmpq	$0, RESUME(%r11)
+	jne	2f
+	record_push
+	sub	$24, %rsp
+	push	$NR_clone
+	mov	%r11, %rbx
+	test	$CLONE_PIDFD, %edi
+	jnz	1f
+	mov	%rsp, RESUME(%rbx)
+1:	mov	%rcx, %r10
+	mov	$NR_clone, %eax
 	syscall
 	test	%rax, %rax
-	jz	1f
-	ret
-1:	xor	%ebp, %ebp
+	jz	3f
+	movq	$0, RESUME(%rbx)
+	record_pop
+2:	ret
+3:	xor	%ebp, %ebp
 	call	*%r9
 	ud2
 
 /*
- * void native_gone(u32 *dead, long nr, long arg, long sig, const u64 *mask, u32 *nr_tasks)
- * The last steps of a host thread: its stack is given away by *dead = 1 and used no more; with
- * --*nr_tasks the command may count the frames.
- * sig == 0: also --*(u32 *)mask, the threads of the process that still run, if mask is not NULL.
+ * void native_gone(long nr, long arg, long sig, const u64 *mask)
+ * The last steps of a host thread, without its stack: the host tells when it is no longer used.
+ * sig == 0: --*(u32 *)mask, the threads of the process that still run, if mask is not NULL.
  * sig != 0: kill the process with sig (its action is SIG_DFL, *mask blocks all but it); then
  * nr(arg).
  */
 	.globl native_gone
 native_gone:
-	mov	%rsi, %r12
-	mov	%rdx, %r13
-	mov	%rcx, %r14
-	mov	%r8, %r15
-	movl	$1, (%rdi)
-	lock decl (%r9)
+	mov	%rdi, %r12
+	mov	%rsi, %r13
+	mov	%rdx, %r14
+	mov	%rcx, %r15
 	test	%r14, %r14
 	jnz	3f
 	test	%r15, %r15

@@ -154,6 +154,11 @@ u64 native_host_mask(u64 guest_mask)
 	return guest_mask;
 }
 
+long host_syscall6(long nr, long a, long b, long c, long d, long e, long f)
+{
+	return host_syscall_raw6(nr, a, b, c, d, e, f);
+}
+
 long host_call(long nr, long a, long b, long c, long d, long e, long f)
 {
 	return host_syscall6(nr, a, b, c, d, e, f);
