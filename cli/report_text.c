@@ -260,6 +260,11 @@ static void put_memory(const struct report *r, FILE *out)
 	fprintf(out, "  kernel stacks   %s\n", size_text(s->kernel_stack_kb * 1024, a));
 	fprintf(out, "  reclaimed       %s by those who ran out of it\n",
 		size_text(s->vm_event[PGSTEAL_DIRECT] * PAGE_BYTES, a));
+	if (s->vm_event[OOM_KILL])
+		fprintf(out,
+			"  killed          %" PRIu64
+			" processes, when nothing was left to reclaim\n",
+			s->vm_event[OOM_KILL]);
 	fprintf(out, "  %-20s", "free blocks of");
 	put_orders(out);
 	for (unsigned int z = 0; z < 3 && s->zone_name[z]; z++)

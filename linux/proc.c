@@ -46,7 +46,9 @@ static const struct proc_file pid_files[] = {
 	{ "auxv", PROC_PID_AUXV },
 	{ "environ", PROC_PID_ENVIRON },
 	{ "mem", PROC_PID_MEM },
+	{ "oom_score", PROC_PID_OOM_SCORE },
 	{ "oom_score_adj", PROC_PID_OOM_SCORE_ADJ },
+	{ "oom_adj", PROC_PID_OOM_ADJ },
 	{ "limits", PROC_PID_LIMITS },
 	{ "pagemap", PROC_PID_PAGEMAP },
 };
@@ -241,11 +243,14 @@ static int show_pid(struct seq_file *m, enum proc_kind kind, struct proc_task *t
 	case PROC_PID_LIMITS:
 		pid_limits_show(m, t, host);
 		return 0;
+	case PROC_PID_OOM_SCORE:
+		pid_oom_score_show(m, t);
+		return 0;
 	case PROC_PID_OOM_SCORE_ADJ:
-		if (host.len)
-			seq_write(m, host.text, host.len);
-		else
-			seq_puts(m, "0\n");
+		seq_printf(m, "%d\n", t->signal->oom_score_adj);
+		return 0;
+	case PROC_PID_OOM_ADJ:
+		pid_oom_adj_show(m, t);
 		return 0;
 	default:
 		return -EINVAL;

@@ -40,6 +40,8 @@ void pid_statm_show(struct seq_file *m, struct proc_task *t);
 void pid_cmdline_show(struct seq_file *m, struct proc_task *t);
 void pid_environ_show(struct seq_file *m, struct proc_task *t);
 void pid_auxv_show(struct seq_file *m, struct proc_task *t);
+void pid_oom_score_show(struct seq_file *m, struct proc_task *t);
+void pid_oom_adj_show(struct seq_file *m, struct proc_task *t);
 void pid_limits_show(struct seq_file *m, struct proc_task *t, struct host_text host);
 
 /* proc_maps.c */

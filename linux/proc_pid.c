@@ -383,6 +383,32 @@ void pid_auxv_show(struct seq_file *m, struct proc_task *t)
 	seq_write(m, t->mm->saved_auxv, (n + 2) * sizeof(t->mm->saved_auxv[0]));
 }
 
+/* ---- The OOM killer --------------------------------------------------------------------------- */
+
+/* In thousandths of memory, mapped from -1000 ... 2000 to 0 ... 2000, as Linux does. */
+void pid_oom_score_show(struct seq_file *m, struct proc_task *t)
+{
+	long points = LONG_MIN, score = 0;
+	struct task_struct *task;
+
+	spin_lock(&tasklist_lock);
+	task = find_group_leader(t->tgid);
+	if (task)
+		points = oom_badness(task);
+	spin_unlock(&tasklist_lock);
+	if (points != LONG_MIN)
+		score = (1000 + points * 1000 / (long)totalram_pages()) * 2 / 3;
+	seq_printf(m, "%lu\n", (unsigned long)max(score, 0L));
+}
+
+/* The older scale: -17 for never, and -16 ... 15. */
+void pid_oom_adj_show(struct seq_file *m, struct proc_task *t)
+{
+	int adj = t->signal->oom_score_adj;
+
+	seq_printf(m, "%d\n", adj == OOM_SCORE_ADJ_MAX ? 15 : adj * 17 / OOM_SCORE_ADJ_MAX);
+}
+
 /* ---- limits ----------------------------------------------------------------------------------- */
 
 static const struct {

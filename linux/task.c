@@ -7,6 +7,7 @@
  *                  +- signal A       +- signal B  one per thread group, counted
  *
  * The machine allocates a task with its own part behind the task_struct; a signal_struct is ours.
+ * The list itself is mm/oom_kill.c's, which looks for its victims there.
  * Each thread holds one reference to its group from task_init() until the machine's signal_put().
  *
  * Locking: tasklist_lock covers task_list, pid, tgid and the pointer task->mm: who clears or
@@ -18,14 +19,10 @@
 #include <quire/slab.h>
 #include <quire/string.h>
 
-struct list_head task_list = LIST_HEAD_INIT(task_list);
-spinlock_t tasklist_lock = SPINLOCK_INIT;
-
 static struct kmem_cache *signal_cache;
 
 void fork_init(void)
 {
-	INIT_LIST_HEAD(&task_list);
 	signal_cache = kmem_cache_create("signal_cache", sizeof(struct signal_struct), 0,
 					 SLAB_HWCACHE_ALIGN | SLAB_PANIC, NULL);
 }

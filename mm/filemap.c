@@ -148,14 +148,16 @@ static unsigned int alloc_run(pgoff_t index, unsigned int nr, struct page **page
 	return n;
 }
 
-/* The same, with reclaim. */
+/* The same, with reclaim; for the first of them somebody may have to end. */
 static unsigned int alloc_run_reclaim(struct address_space *mapping, pgoff_t index, unsigned int nr,
 				      struct page **pages)
 {
-	unsigned int n = alloc_run(index, nr, pages);
+	unsigned int n = alloc_run(index, nr, pages), tries = 0;
 
-	if (n < nr && try_to_free_pages_locked(mapping, nr - n))
-		n += alloc_run(index + n, nr - n, pages + n);
+	do {
+		if (n < nr && try_to_free_pages_locked(mapping, nr - n))
+			n += alloc_run(index + n, nr - n, pages + n);
+	} while (!n && pagefault_out_of_memory(tries++));
 	return n;
 }
 

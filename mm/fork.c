@@ -210,7 +210,8 @@ struct mm_struct *dup_mm(struct mm_struct *oldmm)
 		return ERR_PTR(-ENOMEM);
 	dup_mm_fields(mm, oldmm);
 	down_write(&mm->mmap_lock);
-	err = dup_mmap(mm, oldmm);
+	/* Who was killed for want of memory has lost some: there is nothing to copy. */
+	err = mm_test_flag(oldmm, MMF_UNSTABLE) ? -ENOMEM : dup_mmap(mm, oldmm);
 	mm->hiwater_vm = mm->total_vm;
 	mm->hiwater_rss = get_mm_rss(mm);
 	up_write(&mm->mmap_lock);

@@ -45,10 +45,16 @@ static bool pte_serves(const struct vm_area_struct *vma, pte_t pte, unsigned int
 	       page_sole_owner(page);
 }
 
+/* The OOM killer has taken, or is taking, what the program had written. page_table_lock held. */
+static bool contents_are_lost(const struct vm_area_struct *vma)
+{
+	return mm_test_flag(vma->vm_mm, MMF_UNSTABLE) && !(vma->vm_flags & VM_SHARED);
+}
+
 pte_t *get_locked_pte(struct vm_area_struct *vma, unsigned long addr, unsigned int foll)
 {
 	struct mm_struct *mm = vma->vm_mm;
-	unsigned int flags = FAULT_FLAG_REMOTE | FAULT_FLAG_USER;
+	unsigned int flags = FAULT_FLAG_REMOTE | FAULT_FLAG_USER, tries = 0;
 
 	if (foll & FOLL_WRITE)
 		flags |= FAULT_FLAG_WRITE;
@@ -57,6 +63,10 @@ pte_t *get_locked_pte(struct vm_area_struct *vma, unsigned long addr, unsigned i
 		pte_t *ptep;
 
 		spin_lock(&mm->page_table_lock);
+		if (unlikely(contents_are_lost(vma))) {
+			spin_unlock(&mm->page_table_lock);
+			return ERR_PTR(-EFAULT);
+		}
 		ptep = pte_lookup(mm, addr);
 		if (ptep && pte_serves(vma, ptep_get(ptep), foll)) {
 			if (foll & FOLL_WRITE)
@@ -66,6 +76,8 @@ pte_t *get_locked_pte(struct vm_area_struct *vma, unsigned long addr, unsigned i
 		spin_unlock(&mm->page_table_lock);
 
 		ret = handle_mm_fault(vma, addr, flags);
+		if (ret & VM_FAULT_OOM && pagefault_out_of_memory(tries++))
+			continue;
 		if (ret & VM_FAULT_ERROR)
 			return ERR_PTR(ret & VM_FAULT_OOM ? -ENOMEM : -EFAULT);
 	}

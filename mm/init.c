@@ -43,6 +43,7 @@ int mm_init(void)
 	err = zero_folio_init();
 	if (err)
 		return err;
+	oom_init();
 	proc_caches_init();
 	inode_init();
 	pagecache_init();

@@ -105,6 +105,18 @@ bool down_read_trylock(struct rw_semaphore *sem)
 	return entered;
 }
 
+bool down_read_try_ahead(struct rw_semaphore *sem)
+{
+	bool entered;
+
+	spin_lock(&sem->lock);
+	entered = sem->count >= 0;
+	if (entered)
+		sem->count++;
+	spin_unlock(&sem->lock);
+	return entered;
+}
+
 void up_read(struct rw_semaphore *sem)
 {
 	spin_lock(&sem->lock);

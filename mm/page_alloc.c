@@ -34,6 +34,7 @@ enum alloc_flags {
 	ALLOC_NO_WATERMARKS = 4, /* the last reserves: the caller frees memory with them */
 	ALLOC_HIGH = 8, /* half of the minimum */
 	ALLOC_HARDER = 16, /* a quarter more of it: the caller cannot wait */
+	ALLOC_OOM = 32, /* half of what would be kept: the caller is about to end */
 };
 
 /* A large block may not come together however much is freed. */
@@ -481,6 +482,8 @@ static bool zone_watermark_ok(const struct zone *zone, unsigned long nr, enum zo
 		keep -= keep / 2;
 	if (alloc_flags & ALLOC_HARDER)
 		keep -= keep / 4;
+	if (alloc_flags & ALLOC_OOM)
+		keep -= keep / 2;
 	return left >= keep + (long)zone->lowmem_reserve[highest];
 }
 
@@ -573,6 +576,46 @@ static struct page *reclaim_and_retry(gfp_t gfp, unsigned int order, unsigned in
 	return page;
 }
 
+/*
+ * A few frames, for a caller that may wait. In one piece they may be missing although there is
+ * memory: that is no reason to kill.
+ */
+static bool may_kill_for(gfp_t gfp, unsigned int order)
+{
+	const gfp_t gives_up = __GFP_NORETRY | __GFP_RETRY_MAYFAIL | __GFP_MEMALLOC | __GFP_DMA |
+			       __GFP_DMA32;
+
+	return (gfp & __GFP_DIRECT_RECLAIM) && !(gfp & gives_up) &&
+	       order <= PAGE_ALLOC_COSTLY_ORDER && (!order || memory_is_short());
+}
+
+bool memory_is_short(void)
+{
+	for (int i = 0; i < MAX_NR_ZONES; i++) {
+		const struct zone *zone = &contig_page_data.node_zones[i];
+
+		if (zone_watermark_ok(zone, 1, ZONE_NORMAL, ALLOC_WMARK_MIN) &&
+		    atomic_long_read(&zone->nr_free))
+			return false;
+	}
+	return true;
+}
+
+/* Reclaim, and when that gives nothing, somebody's end; the caller's own at worst. */
+static struct page *reclaim_or_kill(gfp_t gfp, unsigned int order, unsigned int alloc_flags)
+{
+	struct page *page;
+
+	for (;;) {
+		if (machine_is_dying())
+			alloc_flags |= ALLOC_OOM;
+		page = reclaim_and_retry(gfp, order, alloc_flags);
+		if (page || (alloc_flags & ALLOC_OOM) || !may_kill_for(gfp, order) ||
+		    !out_of_memory(gfp, order))
+			return page;
+	}
+}
+
 /* The caller has no way to fail: the reserves, then whatever others free. */
 static struct page *alloc_nofail(gfp_t gfp, unsigned int order)
 {
@@ -611,7 +654,7 @@ __cold noinline static struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int
 	}
 	/* With __GFP_MEMALLOC the caller is reclaim itself. */
 	if (!page && (gfp & __GFP_DIRECT_RECLAIM) && !(gfp & __GFP_MEMALLOC))
-		page = reclaim_and_retry(gfp, order, alloc_flags);
+		page = reclaim_or_kill(gfp, order, alloc_flags);
 	if (!page && (gfp & __GFP_NOFAIL))
 		page = alloc_nofail(gfp, order);
 	if (!page)

@@ -629,4 +629,5 @@ void exit_mmap(struct mm_struct *mm)
 	munmap_complete(mm, 0, mm->task_size);
 	rt_destroy(&mm->mm_rt);
 	up_write(&mm->mmap_lock);
+	exit_oom_victim(mm);
 }

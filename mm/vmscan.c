@@ -11,6 +11,9 @@
  *	2. mapped ones as well: they are unmapped everywhere (mlocked VMAs keep theirs)
  *	3. dirty ones as well, if the caller allows I/O: they are written back first
  *
+ * The last few pages of files stay, or programs would do nothing but read their text again and again
+ * (cache_floor).
+ *
  * With mapping->lock held, a page with no map count and no reference but the cache's is nobody's:
  * new references need the lock, or an entry that maps it.
  */
@@ -23,11 +26,14 @@
 /* How often, a millisecond apart, files are tried whose locks others held. */
 #define MAX_CONTENDED_RETRIES 16
 
+unsigned long vm_cache_floor = 4096;
+
 struct scan_control {
 	struct address_space *locked; /* the caller holds its lock */
 	unsigned long nr_to_reclaim;
 	unsigned long nr_reclaimed;
 	bool may_unmap;
+	unsigned long floor; /* so many pages of files stay, if they are mapped; else half of it */
 	bool may_writepage;
 	bool contended; /* some lock was held by somebody else */
 };
@@ -67,6 +73,20 @@ static void unmap_clean_pages(struct address_space *mapping, pgoff_t start, pgof
 		try_to_unmap_range(mapping, from, from + nr - 1);
 }
 
+static unsigned long file_cache_pages(void)
+{
+	return node_page_state(NR_FILE_PAGES) - node_page_state(NR_SHMEM);
+}
+
+/*
+ * What other memory may not take from the page cache: text that is evicted is read again at once, so
+ * with less than the programs need at a time nobody gets anywhere. Another page of a file may.
+ */
+static unsigned long cache_floor(void)
+{
+	return min(totalram_pages() / 16, vm_cache_floor);
+}
+
 static void drop_clean_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
 			     struct scan_control *sc)
 {
@@ -97,7 +117,9 @@ static void shrink_mapping(struct address_space *mapping, struct scan_control *s
 
 		if (sc->may_writepage)
 			filemap_write_and_wait_range_locked(mapping, index, last);
-		if (sc->may_unmap)
+		if (file_cache_pages() < sc->floor / 2)
+			break;
+		if (sc->may_unmap && file_cache_pages() > sc->floor)
 			unmap_clean_pages(mapping, index, last);
 		drop_clean_pages(mapping, index, last, sc);
 		if (last == ULONG_MAX)
@@ -165,7 +187,8 @@ static unsigned long do_try_to_free_pages(struct scan_control *sc, gfp_t gfp)
 
 unsigned long try_to_free_pages(gfp_t gfp, unsigned int order)
 {
-	struct scan_control sc = { .nr_to_reclaim = max(SWAP_CLUSTER_MAX, 1UL << order) };
+	struct scan_control sc = { .nr_to_reclaim = max(SWAP_CLUSTER_MAX, 1UL << order),
+				   .floor = cache_floor() };
 
 	return gfp & __GFP_DIRECT_RECLAIM ? do_try_to_free_pages(&sc, gfp) : 0;
 }

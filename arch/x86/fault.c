@@ -6,7 +6,7 @@
  *   no VMA, or beyond user space      SIGSEGV, SEGV_MAPERR
  *   the VMA forbids the access        SIGSEGV, SEGV_ACCERR
  *   beyond the end of the file, I/O   SIGBUS, BUS_ADRERR
- *   no memory                         SIGKILL
+ *   no memory, nobody to kill for it  SIGKILL
  *
  * The error code's PROT bit does not decide: on a machine with a software TLB the translation that
  * the access met may be an older, stricter one. The VMA does.
@@ -62,31 +62,42 @@ static unsigned int fault_flags(unsigned int error_code)
 	return flags;
 }
 
-struct fault_result do_page_fault(struct mm_struct *mm, unsigned long address,
-				  unsigned int error_code)
+/* Once, with mmap_lock held for reading in between. *ret stays as it was if there is no such access. */
+static struct fault_result user_fault(struct mm_struct *mm, unsigned long address,
+				      unsigned int error_code, vm_fault_t *ret)
 {
-	u64 start = trace_clock();
 	struct fault_result result = fault_signal(SIGSEGV, SEGV_MAPERR);
-	enum trace_fault kind = TRACE_FAULT_ERROR;
 	struct vm_area_struct *vma = NULL;
 
 	if (likely(address < TASK_SIZE_MAX))
 		vma = lock_mm_and_find_vma(mm, address);
-	if (likely(vma)) {
-		if (likely(access_permitted(vma, error_code))) {
-			vm_fault_t ret = handle_mm_fault(vma, address, fault_flags(error_code));
-
-			result = mm_fault_result(ret);
-			if (!(ret & VM_FAULT_ERROR)) {
-				kind = vm_fault_kind(ret);
-				if (fetch_forbidden(vma, error_code))
-					result = fault_signal(SIGSEGV, SEGV_ACCERR);
-			}
-		} else {
-			result.si_code = SEGV_ACCERR;
-		}
-		up_read(&mm->mmap_lock);
+	if (unlikely(!vma))
+		return result;
+	if (likely(access_permitted(vma, error_code))) {
+		*ret = handle_mm_fault(vma, address, fault_flags(error_code));
+		result = mm_fault_result(*ret);
+		if (!(*ret & VM_FAULT_ERROR) && fetch_forbidden(vma, error_code))
+			result = fault_signal(SIGSEGV, SEGV_ACCERR);
+	} else {
+		result.si_code = SEGV_ACCERR;
 	}
-	trace(TRACE_FAULT, address, kind, start);
+	up_read(&mm->mmap_lock);
+	return result;
+}
+
+struct fault_result do_page_fault(struct mm_struct *mm, unsigned long address,
+				  unsigned int error_code)
+{
+	u64 start = trace_clock();
+	struct fault_result result;
+	unsigned int tries = 0;
+	vm_fault_t ret;
+
+	do {
+		ret = VM_FAULT_SIGSEGV;
+		result = user_fault(mm, address, error_code, &ret);
+	} while (unlikely(ret & VM_FAULT_OOM) && pagefault_out_of_memory(tries++));
+	trace(TRACE_FAULT, address, ret & VM_FAULT_ERROR ? TRACE_FAULT_ERROR : vm_fault_kind(ret),
+	      start);
 	return result;
 }

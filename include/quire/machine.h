@@ -125,6 +125,17 @@ void machine_tlb_flush_kernel(unsigned long start, unsigned long end);
 /* Make mm the address space that user-mode accesses of this CPU go through. Atomic. */
 void machine_load_mm(struct mm_struct *mm);
 
+/* ---- Out of memory ---------------------------------------------------------------------- */
+
+/*
+ * End every program that runs mm, as SIGKILL does, and return at once. After the next
+ * machine_tlb_flush() of mm none of them executes an instruction any more. Atomic.
+ */
+void machine_kill_mm(struct mm_struct *mm);
+
+/* Whether the caller's program is being ended: then it gets the last reserves. Any context. */
+bool machine_is_dying(void);
+
 /* ---- Waiting ---------------------------------------------------------------------------- */
 
 #define MACHINE_WAIT_FOREVER (~0ull)

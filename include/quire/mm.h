@@ -37,6 +37,14 @@ static inline void mmget(struct mm_struct *mm)
 {
 	atomic_inc(&mm->mm_users);
 }
+static inline void mm_set_flag(struct mm_struct *mm, unsigned int flag)
+{
+	__atomic_fetch_or(&mm->flags, 1u << flag, __ATOMIC_SEQ_CST);
+}
+static inline bool mm_test_flag(const struct mm_struct *mm, unsigned int flag)
+{
+	return __atomic_load_n(&mm->flags, __ATOMIC_SEQ_CST) >> flag & 1;
+}
 /* The last one unmaps everything and frees the tables (exit_mmap) and drops the struct. */
 void mmput(struct mm_struct *mm);
 void mmdrop(struct mm_struct *mm);
@@ -394,8 +402,32 @@ void update_hiwater_rss(struct mm_struct *mm);
 
 /* ---- Reclaim, first cut -------------------------------------------------------------------- */
 
+/* Pages of files that reclaim for other memory leaves, at most: a 16th of RAM if that is less. */
+extern unsigned long vm_cache_floor;
 /* Called by the allocator's slow path (may sleep): clean unmapped page cache; pages freed. */
 unsigned long try_to_free_pages(gfp_t gfp, unsigned int order);
+
+/* ---- Out of memory ------------------------------------------------------------------------- */
+
+#define OOM_SCORE_ADJ_MIN (-1000) /* never killed */
+#define OOM_SCORE_ADJ_MAX 1000
+
+void oom_init(void);
+/*
+ * Nothing can be reclaimed: end a process, or wait a moment for one that is on its way. May sleep, with
+ * sleeping locks held. False: there is none that may be killed.
+ */
+bool out_of_memory(gfp_t gfp, unsigned int order);
+/* The same after a fault that found no memory, tried `tries` times: whether it is to be tried again. */
+bool pagefault_out_of_memory(unsigned int tries);
+/* exit_mmap() is done. */
+void exit_oom_victim(struct mm_struct *mm);
+/* No frame can be had without touching the reserves. */
+bool memory_is_short(void);
+/* How much the OOM killer would like it, in pages; LONG_MIN: not at all. tasklist_lock held. */
+struct task_struct;
+long oom_badness(const struct task_struct *task);
+
 /* Committed_AS and the limit, in pages. */
 extern atomic_long_t vm_committed_as;
 

@@ -143,6 +143,12 @@ enum mm_event {
 	NR_MM_EVENTS,
 };
 
+/* mm_struct.flags */
+#define MMF_UNSTABLE \
+	0 /* the OOM killer takes its private memory away: what reads as zero is lost */
+#define MMF_OOM_VICTIM 1 /* counted until exit_mmap() is done */
+#define MMF_OOM_SKIP 2 /* the OOM killer has had its turn at it */
+
 #define NR_FOLIO_ORDERS 11
 #define AT_VECTOR_SIZE 48 /* words of the saved auxiliary vector */
 
@@ -157,6 +163,7 @@ struct mm_struct {
 	unsigned long mmap_base; /* top-down search starts here */
 	unsigned long task_size;
 	int map_count; /* VMAs */
+	u32 flags; /* bits MMF_*, changed atomically */
 	unsigned long total_vm; /* pages, as all counts below */
 	unsigned long locked_vm;
 	unsigned long data_vm;

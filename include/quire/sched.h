@@ -56,6 +56,7 @@ struct signal_struct {
 	bool group_exit;
 	int group_exit_code; /* wait status */
 	struct rlimit64 rlim[RLIM_NLIMITS];
+	s16 oom_score_adj; /* OOM_SCORE_ADJ_MIN ... _MAX; inherited */
 	atomic_long_t min_flt, maj_flt, nsyscalls;
 	struct rusage_counts children; /* waited-for children, under siglock */
 	unsigned long maxrss; /* KiB, of earlier images */
@@ -68,6 +69,7 @@ struct task_struct {
 	struct mm_struct *mm; /* NULL once it has exited; changed by task_set_mm() */
 	pid_t pid; /* thread id */
 	pid_t tgid;
+	u32 uid; /* real; for messages */
 	struct list_head thread_node;
 	struct list_head tasks; /* task_list, all threads, under tasklist_lock */
 	char comm[TASK_COMM_LEN];
@@ -82,6 +84,7 @@ struct task_struct {
 	atomic_t usage;
 };
 
+/* mm/oom_kill.c */
 extern struct list_head task_list;
 extern spinlock_t tasklist_lock;
 
@@ -216,7 +219,9 @@ enum proc_kind {
 	PROC_PID_AUXV,
 	PROC_PID_ENVIRON,
 	PROC_PID_MEM,
+	PROC_PID_OOM_SCORE,
 	PROC_PID_OOM_SCORE_ADJ,
+	PROC_PID_OOM_ADJ,
 	PROC_PID_LIMITS,
 	PROC_PID_PAGEMAP,
 };

@@ -92,6 +92,8 @@ struct rw_semaphore {
 void init_rwsem(struct rw_semaphore *sem);
 void down_read(struct rw_semaphore *sem);
 bool down_read_trylock(struct rw_semaphore *sem);
+/* The same for who may be what a waiting writer waits for: ahead of it. */
+bool down_read_try_ahead(struct rw_semaphore *sem);
 void up_read(struct rw_semaphore *sem);
 void down_write(struct rw_semaphore *sem);
 void up_write(struct rw_semaphore *sem);

@@ -162,6 +162,8 @@ static long first_guest_run(void *arg)
 	for (unsigned int i = 0; i < RLIM_NLIMITS; i++)
 		host_syscall(__NR_prlimit64, 0, i, NULL, &t->task.signal->rlim[i]);
 	t->task.signal->start_ns = machine_clock_ns();
+	t->task.uid = (u32)host_syscall(__NR_getuid);
+	proc_oom_adj_changed(t->hmm->tgid);
 	/* A frame to leave through; the FPU begins in its initial state. */
 	t->uc = (struct host_ucontext *)((((unsigned long)t + KSTACK_SIZE) & ~63ul) -
 					 sizeof(struct host_ucontext) - 64);

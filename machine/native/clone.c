@@ -249,6 +249,7 @@ static struct native_task *new_task(struct native_task *t, const struct clone_ar
 	if (a->stack)
 		nt->uc->uc_mcontext.sp = a->stack + a->stack_size;
 	memcpy(nt->task.comm, t->task.comm, sizeof(nt->task.comm));
+	nt->task.uid = t->task.uid;
 	nt->task.blocked = t->task.blocked;
 	nt->task.cpus_allowed = t->task.cpus_allowed;
 	nt->parent_gs = fastcall_guest_gs(t);
@@ -270,6 +271,7 @@ static struct native_task *new_task(struct native_task *t, const struct clone_ar
 
 		memcpy(to->action, from->action, sizeof(to->action));
 		memcpy(to->rlim, from->rlim, sizeof(to->rlim));
+		to->oom_score_adj = from->oom_score_adj;
 		to->start_ns = machine_clock_ns();
 		if (a->flags & CLONE_CLEAR_SIGHAND) {
 			for (int sig = 1; sig <= _NSIG; sig++)

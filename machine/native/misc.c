@@ -175,6 +175,15 @@ static long sys_getppid(void)
 	return ppid == machine_params.command_pid && !current_native()->hmm->first ? 1 : ppid;
 }
 
+/* The host decides; we know the result for messages. */
+static long sys_setuid(struct native_task *t, unsigned long nr, const unsigned long *args)
+{
+	long ret = host_syscall(nr, args[0], args[1], args[2]);
+
+	t->task.uid = (u32)host_syscall(__NR_getuid);
+	return ret;
+}
+
 long task_syscall(struct native_task *t, unsigned long nr, const unsigned long *args)
 {
 	switch (nr) {
@@ -189,6 +198,10 @@ long task_syscall(struct native_task *t, unsigned long nr, const unsigned long *
 		return sys_arch_prctl(t, (int)args[0], args[1]);
 	case __NR_getppid:
 		return sys_getppid();
+	case __NR_setuid:
+	case __NR_setreuid:
+	case __NR_setresuid:
+		return sys_setuid(t, nr, args);
 	default:
 		return SYSCALL_NOT_OURS;
 	}

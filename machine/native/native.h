@@ -336,6 +336,8 @@ struct inode *native_cached_inode(int fd, struct host_stat *st, long *err);
 void native_inode_changed(struct inode *inode, int fd);
 /* exec is through with reading what machine_open_exec() opened. */
 void native_exec_close(void);
+/* procfile.c: the host's oom_score_adj of a process is ours from now on. */
+void proc_oom_adj_changed(pid_t tgid);
 /* pathcall.c: if path leads to /proc/<pid>/exe of a guest, the program's own; 0, or negative errno. */
 long native_exe_path(struct native_task *t, const char *path, char *buf, size_t size);
 

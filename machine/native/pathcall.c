@@ -145,10 +145,11 @@ static bool is_cpu_list(const char *path)
 static bool may_be_ours(const char *name)
 {
 	static const char *const names[] = {
-		"auxv", "buddyinfo", "cmdline", "comm",	    "cpuinfo",	"environ",
-		"exe",	"fd",	     "fdinfo",	"limits",   "loadavg",	"maps",
-		"mem",	"meminfo",   "pagemap", "slabinfo", "smaps",	"smaps_rollup",
-		"stat", "statm",     "status",	"vmstat",   "zoneinfo",
+		"auxv",	    "buddyinfo", "cmdline",	 "comm",      "cpuinfo",       "environ",
+		"exe",	    "fd",	 "fdinfo",	 "limits",    "loadavg",       "maps",
+		"mem",	    "meminfo",	 "oom_adj",	 "oom_score", "oom_score_adj", "pagemap",
+		"slabinfo", "smaps",	 "smaps_rollup", "stat",      "statm",	       "status",
+		"vmstat",   "zoneinfo",
 	};
 	unsigned long fd;
 
@@ -357,14 +358,29 @@ static bool hidden_fd(const char *path)
 	return !kstrtoul(name, 10, &fd) && fd <= INT_MAX && native_fd_reserved(fd);
 }
 
+static pid_t group_of(pid_t pid)
+{
+	struct task_struct *task;
+	pid_t tgid;
+
+	spin_lock(&tasklist_lock);
+	task = find_task_by_pid(pid);
+	tgid = task ? task->tgid : pid;
+	spin_unlock(&tasklist_lock);
+	return tgid;
+}
+
 static long open_ours(struct pathcall *c, char *path, enum proc_kind kind, pid_t pid)
 {
 	if (c->flags & HOST_O_PATH)
 		return SYSCALL_NOT_OURS;
 	switch (kind) {
-	case PROC_PID_COMM: /* the host is kept up to date with names, */
-	case PROC_PID_OOM_SCORE_ADJ: /* and decides on this */
+	case PROC_PID_COMM: /* the host is kept up to date with names */
 		return SYSCALL_NOT_OURS;
+	case PROC_PID_OOM_SCORE_ADJ:
+	case PROC_PID_OOM_ADJ:
+		name_pid(c->t, path);
+		return proc_oom_file_open(path, kind, group_of(pid), c->flags);
 	case PROC_PID_MEM:
 	case PROC_PID_PAGEMAP:
 		return -EACCES;
@@ -434,6 +450,11 @@ long pathcall_syscall(struct native_task *t, unsigned long nr, const unsigned lo
 	case __NR_splice:
 	case __NR_copy_file_range:
 		return before_transfer(t, args[0], args[1]);
+	case __NR_write:
+	case __NR_writev:
+	case __NR_pwrite64:
+	case __NR_pwritev:
+		return proc_oom_file_write(t, nr, args);
 	case __NR_getdents64:
 		return proc_fd_dir_getdents(t, args);
 	case __NR_open:

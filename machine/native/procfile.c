@@ -31,7 +31,7 @@ struct proc_file_entry {
 
 static struct proc_file_entry proc_files[NR_PROC_FILES];
 static spinlock_t proc_files_lock = SPINLOCK_INIT;
-static bool any_proc_file, any_fd_dir;
+static bool any_proc_file, any_fd_dir, any_oom_file;
 
 /* ---- The host's text --------------------------------------------------------------------- */
 
@@ -254,6 +254,64 @@ long proc_file_open(struct native_task *t, const char *path, enum proc_kind kind
 	if (fd >= 0)
 		remember(fd, path, kind, pid);
 	return fd;
+}
+
+/* ---- oom_score_adj and oom_adj ----------------------------------------------------------- */
+
+/*
+ * Who may set them, to what, is the host's to decide, whose files they are: it is as fond of the
+ * process as the guest wants our OOM killer to be. We look what it is afterwards.
+ */
+void proc_oom_adj_changed(pid_t tgid)
+{
+	struct task_struct *task;
+	char path[32], text[16];
+	long fd, n, adj = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", tgid);
+	fd = host_syscall(__NR_open, path, HOST_O_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	n = host_syscall(__NR_read, fd, text, sizeof(text) - 1);
+	host_syscall(__NR_close, fd);
+	text[max(n, 0L)] = '\0';
+	if (text[0] == '-')
+		adj = -(long)simple_strtoul(text + 1, NULL, 10);
+	else
+		adj = (long)simple_strtoul(text, NULL, 10);
+	spin_lock(&tasklist_lock);
+	task = find_group_leader(tgid);
+	if (task)
+		task->signal->oom_score_adj = (s16)clamp(adj, -1000L, 1000L);
+	spin_unlock(&tasklist_lock);
+}
+
+long proc_oom_file_open(const char *path, enum proc_kind kind, pid_t tgid, unsigned long flags)
+{
+	long fd = host_syscall(__NR_open, path, flags, 0);
+
+	if (fd >= 0 && (flags & HOST_O_ACCMODE)) {
+		remember(fd, path, kind, tgid);
+		WRITE_ONCE(any_oom_file, true);
+	}
+	return fd;
+}
+
+long proc_oom_file_write(struct native_task *t, unsigned long nr, const unsigned long *args)
+{
+	struct host_stat st = { 0 };
+	struct proc_file_entry e;
+	bool first;
+	long ret;
+
+	if (!READ_ONCE(any_oom_file) || host_syscall(__NR_fstat, hc_fd(args[0]), &st) ||
+	    !find_entry(&st, &e, &first) ||
+	    (e.kind != PROC_PID_OOM_SCORE_ADJ && e.kind != PROC_PID_OOM_ADJ))
+		return SYSCALL_NOT_OURS;
+	ret = hostcall(t, nr, args);
+	if (ret > 0)
+		proc_oom_adj_changed(e.pid);
+	return ret;
 }
 
 /* ---- Directories of descriptors ---------------------------------------------------------- */

@@ -21,6 +21,11 @@ long proc_file_open(struct native_task *t, const char *path, enum proc_kind kind
  * or negative errno. */
 long proc_file_before_read(struct native_task *t, unsigned long fd, loff_t pos);
 
+/* The host's own file, which is watched if it may be written. */
+long proc_oom_file_open(const char *path, enum proc_kind kind, pid_t tgid, unsigned long flags);
+/* A call that writes to args[0]; SYSCALL_NOT_OURS if that is none of these. */
+long proc_oom_file_write(struct native_task *t, unsigned long nr, const unsigned long *args);
+
 /* A directory /proc/.../fd was opened: from now on listings are looked at. */
 void proc_fd_dir_opened(void);
 /* getdents64, without the machine's descriptors; SYSCALL_NOT_OURS if it is no such directory. */

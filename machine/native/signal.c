@@ -464,6 +464,44 @@ void signal_group_exit(struct native_task *t, int wait_status)
 	group_set_work(t->hmm, WORK_KILL, 0);
 }
 
+static void hmm_kill(struct hmm *hmm)
+{
+	struct signal_struct *signal;
+
+	spin_lock(&hmm->lock);
+	if (!list_empty(&hmm->tasks)) {
+		signal = list_first_entry(&hmm->tasks, struct native_task, hmm_node)->task.signal;
+		spin_lock(&signal->siglock);
+		if (!signal->group_exit) {
+			signal->group_exit = true;
+			signal->group_exit_code = SIGKILL;
+		}
+		spin_unlock(&signal->siglock);
+	}
+	spin_unlock(&hmm->lock);
+	group_set_work(hmm, WORK_KILL, 0);
+	/* Stopped on the host, it could not act on it. */
+	if (__atomic_load_n(&hmm->stopping, __ATOMIC_SEQ_CST))
+		host_syscall(__NR_kill, hmm->tgid, SIGCONT);
+}
+
+/* A kicked task leaves state USER with its answer, and WORK_KILL lets it not return. */
+void machine_kill_mm(struct mm_struct *mm)
+{
+	struct mm_machine *m = mm->machine;
+	struct hmm *hmm;
+
+	spin_lock(&m->lock);
+	list_for_each_entry(hmm, &m->hmms, mm_node)
+		hmm_kill(hmm);
+	spin_unlock(&m->lock);
+}
+
+bool machine_is_dying(void)
+{
+	return __atomic_load_n(&current_native()->work, __ATOMIC_SEQ_CST) & WORK_KILL;
+}
+
 /*
  * Stop the whole host process, so that its parent and the terminal see it. The host stops all
  * threads wherever they are, so none may be in the kernel with a lock: the gate in enter_kernel()

@@ -270,8 +270,9 @@ static void page_fault_entry(struct native_task *t)
 		atomic_long_inc(flt);
 	}
 	if (res.signo == SIGKILL) {
-		printk(LOG_ERR, "out of memory: killed process %d (%s), rss %lu KiB", t->task.tgid,
-		       t->task.comm, get_mm_rss(t->task.mm) << (PAGE_SHIFT - 10));
+		if (!machine_is_dying())
+			printk(LOG_ERR, "out of memory, and nobody else to kill: process %d (%s)",
+			       t->task.tgid, t->task.comm);
 		signal_group_exit(t, SIGKILL);
 	} else if (res.signo) {
 		signal_force(t, res.signo, res.si_code, regs->cr2);
@@ -321,7 +322,9 @@ static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *u
 	}
 	t->uc = uc;
 	cpu_get_unless_stopping(t);
-	if (sig == SIGSYS && (si->si_code == SYS_USER_DISPATCH || si->si_code == SYS_SECCOMP))
+	if (__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & WORK_KILL)
+		; /* nothing that it still asks for, maybe on account of memory that is gone */
+	else if (sig == SIGSYS && (si->si_code == SYS_USER_DISPATCH || si->si_code == SYS_SECCOMP))
 		syscall_entry(t);
 	else if (sig == SIGSEGV && si->si_code > 0 && uc->uc_mcontext.trapno == TRAP_PAGE_FAULT)
 		page_fault_entry(t);

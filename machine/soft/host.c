@@ -9,6 +9,7 @@
 
 void (*soft_panic_hook)(const char *text);
 void (*soft_log_hook)(enum log_level level, const char *text);
+void (*soft_kill_hook)(struct mm_struct *mm);
 void (*soft_trace_hook)(const struct trace_event *event);
 
 static u64 clock_step;
@@ -61,6 +62,24 @@ void machine_panic(const char *text)
 		soft_panic_hook(text);
 	fprintf(stderr, "quire: panic: %s\n", text);
 	abort();
+}
+
+static __thread bool cpu_dying;
+
+void soft_cpu_dying(bool dying)
+{
+	cpu_dying = dying;
+}
+
+bool machine_is_dying(void)
+{
+	return cpu_dying;
+}
+
+void machine_kill_mm(struct mm_struct *mm)
+{
+	if (soft_kill_hook)
+		soft_kill_hook(mm);
 }
 
 void soft_random_seed(u64 seed)

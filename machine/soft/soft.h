@@ -50,6 +50,9 @@ void soft_ram_garbage(bool garbage);
 /* The calling thread is CPU n from now on. One thread to a CPU. */
 void soft_cpu_enter(unsigned int cpu);
 
+/* Whether what the calling thread runs is being ended: its allocations take the reserves. */
+void soft_cpu_dying(bool dying);
+
 /* ---- What programs do --------------------------------------------------------------------- */
 
 /* How an access ended. signo 0: it was done. */
@@ -105,6 +108,8 @@ struct soft_blk_stats soft_blk_stats(u64 dev);
 extern void (*soft_panic_hook)(const char *text);
 /* NULL: warnings and errors go to stderr. The text is terminated. */
 extern void (*soft_log_hook)(enum log_level level, const char *text);
+/* Out of memory: the programs that run mm are to end. NULL: they go on, and find no memory. */
+extern void (*soft_kill_hook)(struct mm_struct *mm);
 extern void (*soft_trace_hook)(const struct trace_event *event);
 
 /*

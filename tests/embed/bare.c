@@ -117,6 +117,17 @@ void machine_load_mm(struct mm_struct *mm)
 	(void)mm;
 }
 
+/* There is no list of tasks without linux/, so nobody is ever chosen. */
+void machine_kill_mm(struct mm_struct *mm)
+{
+	(void)mm;
+}
+
+bool machine_is_dying(void)
+{
+	return false;
+}
+
 int machine_wait(u32 *word, u32 val, u64 timeout_ns)
 {
 	(void)word;

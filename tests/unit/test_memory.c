@@ -270,8 +270,9 @@ static void test_out_of_memory_is_sigkill(void **state)
 	map(mm, BASE, PAGES(1), RW, PRIVATE_ANON);
 	put32(mm, BASE, 1);
 	map(mm, BASE + PAGES(16), PAGES(1), RW, PRIVATE_ANON);
-	fail_page_alloc.nth = 1;
+	fail_page_alloc.interval = 1;
 	assert_int_equal(soft_store(mm, BASE + PAGES(16), "x", 1).signo, SIGNO_KILL);
+	fail_page_alloc.interval = 0;
 	put32(mm, BASE + PAGES(16), 7);
 	end_mm(mm);
 }

@@ -703,7 +703,7 @@ static void test_hole(void **state)
 
 /* ---- Memory runs out ----------------------------------------------------------------------- */
 
-static bool out_of_memory(long ret)
+static bool is_out_of_memory(long ret)
 {
 	return ret == -ENOMEM || ret == -EAGAIN;
 }
@@ -717,11 +717,11 @@ static void scenario(void)
 	struct mm_struct *child;
 	unsigned long value = 7;
 
-#define step(call)                                                                \
-	do {                                                                      \
-		long ret_ = (long)(call);                                         \
-		assert_true(ret_ >= 0 || out_of_memory(ret_) || ret_ == -EFAULT); \
-		assert_mm_sound(mm);                                              \
+#define step(call)                                                                   \
+	do {                                                                         \
+		long ret_ = (long)(call);                                            \
+		assert_true(ret_ >= 0 || is_out_of_memory(ret_) || ret_ == -EFAULT); \
+		assert_mm_sound(mm);                                                 \
 	} while (0)
 
 	if (IS_ERR(f)) {

@@ -236,6 +236,7 @@ static void reclaim_in_order(void **state)
 	struct page *pinned;
 
 	(void)state;
+	vm_cache_floor = 0;
 	begin(512 * KPAGE);
 	assert_int_equal(filemap_read_ahead(mapping(), 0, 512), 0);
 	for (unsigned long p = 0; p < 64; p++)
@@ -262,6 +263,26 @@ static void reclaim_in_order(void **state)
 	assert_int_equal(disk_bytes(&tf)[95 * PAGE_SIZE], 42);
 	assert_int_equal(load(mm, BASE + 95 * PAGE_SIZE), 42);
 	unpin_user_pages(&pinned, 1, false);
+	end();
+}
+
+/* The last pages of files stay: all that are mapped, half as many of the others. */
+static void reclaim_leaves_a_few(void **state)
+{
+	(void)state;
+	vm_cache_floor = 96;
+	begin(512 * KPAGE);
+	assert_int_equal(filemap_read_ahead(mapping(), 0, 512), 0);
+	for (unsigned long p = 0; p < 512; p++)
+		load(mm, BASE + p * PAGE_SIZE);
+	while (try_to_free_pages(GFP_KERNEL, 0))
+		;
+	assert_in_range(mapping()->nrpages, 64, 96);
+	assert_int_equal(do_munmap(mm, BASE, 512 * PAGE_SIZE), 0);
+	while (try_to_free_pages(GFP_KERNEL, 0))
+		;
+	assert_in_range(mapping()->nrpages, 16, 48);
+	vm_cache_floor = 0;
 	end();
 }
 
@@ -336,6 +357,7 @@ int main(void)
 		cmocka_unit_test(the_tail_stays_in_memory),
 		cmocka_unit_test(pinned_pages_stay_dirty),
 		cmocka_unit_test(reclaim_in_order),
+		cmocka_unit_test(reclaim_leaves_a_few),
 		cmocka_unit_test(reclaim_spares_what_is_held),
 		cmocka_unit_test(reclaim_tries_locks_only),
 		cmocka_unit_test(a_file_larger_than_memory),
