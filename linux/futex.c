@@ -76,6 +76,8 @@ static int get_shared_key(struct mm_struct *mm, unsigned long uaddr, bool write,
 		key->object = inode;
 		key->index = linear_page_index(vma, uaddr);
 		key->offset |= FUT_OFF_INODE;
+	} else if (vma_is_anonymous(vma) && !(vma->vm_flags & VM_WRITE)) {
+		return -EFAULT; /* what nobody can write, nobody can wait for */
 	} else {
 		key->offset |= FUT_OFF_MMSHARED;
 	}

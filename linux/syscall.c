@@ -244,8 +244,12 @@ SYSCALL(remap_file_pages)
 
 /* ---- Other processes' memory ---------------------------------------------------------------- */
 
-/* A copy of the caller's vector, or NULL for an empty one. ERR_PTR(-EINVAL, -EFAULT, -ENOMEM). */
-static struct iovec *get_iovec(struct task_struct *task, unsigned long uvec, unsigned long count)
+/*
+ * A copy of the caller's vector, or NULL for an empty one. own: the buffers are his, too. ERR_PTR(-EINVAL,
+ * -EFAULT, -ENOMEM).
+ */
+static struct iovec *get_iovec(struct task_struct *task, unsigned long uvec, unsigned long count,
+			       bool own)
 {
 	struct iovec *iov;
 	long err;
@@ -261,6 +265,9 @@ static struct iovec *get_iovec(struct task_struct *task, unsigned long uvec, uns
 	for (unsigned long i = 0; !err && i < count; i++) {
 		if ((long)iov[i].len < 0)
 			err = -EINVAL;
+		else if (own &&
+			 (iov[i].base > TASK_SIZE_MAX || iov[i].len > TASK_SIZE_MAX - iov[i].base))
+			err = -EFAULT;
 	}
 	if (!err)
 		return iov;
@@ -297,19 +304,17 @@ static long copy_between(struct task_struct *task, struct mm_struct *remote,
 	long err = 0;
 
 	while (total < MAX_RW_COUNT) {
-		unsigned long la = 0, ra = 0, got;
+		unsigned long la = 0, ra = 0, got, left = 0;
 		unsigned long n = min(iov_here(local, &la), iov_here(there, &ra));
 
 		n = min3(n, PAGE_SIZE - (ra & ~PAGE_MASK), MAX_RW_COUNT - total);
 		if (!n)
 			break;
-		if (write && get_user_bytes(task, buf, la, n)) {
-			err = -EFAULT;
-			break;
-		}
-		got = access_remote_mm(remote, ra, buf, n, write, false);
-		if (!write && got && put_user_bytes(task, la, buf, got))
-			got = 0;
+		if (write)
+			left = copy_from_mm(task->mm, buf, la, n);
+		got = access_remote_mm(remote, ra, buf, n - left, write, false);
+		if (!write)
+			got -= copy_to_mm(task->mm, la, buf, got);
 		total += got;
 		local->done += got;
 		there->done += got;
@@ -323,7 +328,7 @@ static long copy_between(struct task_struct *task, struct mm_struct *remote,
 
 static long process_vm_rw(struct task_struct *task, const unsigned long *args, bool write)
 {
-	struct iov_cursor local = { .left = args[2] }, there = { .left = args[4] };
+	struct iov_cursor local = { .left = (u32)args[2] }, there = { .left = args[4] };
 	struct iovec *liov, *riov;
 	struct mm_struct *mm;
 	unsigned long addr;
@@ -332,10 +337,10 @@ static long process_vm_rw(struct task_struct *task, const unsigned long *args, b
 
 	if (args[5])
 		return -EINVAL;
-	liov = get_iovec(task, args[1], args[2]);
+	liov = get_iovec(task, args[1], local.left, true);
 	if (IS_ERR(liov))
 		return PTR_ERR(liov);
-	riov = get_iovec(task, args[3], args[4]);
+	riov = get_iovec(task, args[3], there.left, false);
 	if (IS_ERR(riov)) {
 		kfree(liov);
 		return PTR_ERR(riov);
@@ -456,7 +461,7 @@ static u64 thread_cpus(struct task_struct *task, pid_t pid, const u64 *set)
 
 SYSCALL(sched_getaffinity)
 {
-	unsigned long len = (u32)args[1];
+	u32 len = (u32)args[1];
 	u64 mask;
 
 	if (len * 8 < machine_nr_cpus() || len % sizeof(mask))

@@ -311,6 +311,18 @@ static int bprm_load(struct linux_binprm *bprm)
 	return ret;
 }
 
+/* Whether the file is there is said before anything about the strings. */
+static long bad_strings(const char *path, long err)
+{
+	struct file *file = machine_open_exec(path);
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	fput(file);
+	native_exec_close();
+	return err;
+}
+
 /* Takes over path, from kmalloc(). */
 static long do_execve(struct native_task *t, char *path, unsigned long argv, unsigned long envp)
 {
@@ -325,8 +337,7 @@ static long do_execve(struct native_task *t, char *path, unsigned long argv, uns
 	ret = bprm_copy_strings(bprm, mm, envp, true);
 	if (!ret)
 		ret = bprm_copy_strings(bprm, mm, argv, false);
-	if (!ret)
-		ret = bprm_load(bprm);
+	ret = ret ? bad_strings(path, ret) : bprm_load(bprm);
 	bprm->filename = NULL;
 	kfree(path);
 	if (!ret) {

@@ -168,8 +168,11 @@ static unsigned long stage_out_len(struct native_task *t, struct staged *s, unsi
 	unsigned long n = s->args[HA_IDX(arg)];
 	size_t elem = HA_SIZE(arg);
 
-	if (kind == HA_OUT_RETI && (int)n < 0)
-		return s->args[i] ? HC_BAD_PTR : 0;
+	if (kind == HA_OUT_RETI) {
+		n = s->host[HA_IDX(arg)] = (u32)n;
+		if ((int)n < 0)
+			return s->args[i] ? HC_BAD_PTR : 0;
+	}
 	if (n > HC_MAX_COPY / elem) {
 		n = HC_MAX_COPY / elem;
 		s->host[HA_IDX(arg)] = n;
@@ -253,7 +256,7 @@ static unsigned long stage_arg(struct native_task *t, struct staged *s, unsigned
 	case HA_INOUT:
 		return stage_update(t, s, i, true);
 	case HA_UPDATE:
-		return stage_update(t, s, i, false);
+		return stage_update(t, s, i, HA_IDX(arg));
 	case HA_ANY: /* small values are numbers: no memory is mapped there */
 		return s->args[i] < mmap_min_addr ? s->args[i] : stage_update(t, s, i, false);
 	case HA_OUT:
@@ -335,6 +338,9 @@ static long copy_arg_back(struct native_task *t, struct staged *s, unsigned int 
 			return 0;
 		break;
 	case HA_INOUT:
+		if (!memcmp((u8 *)s->host[i], (u8 *)s->host[i] + n, n))
+			return 0;
+		break;
 	case HA_UPDATE:
 	case HA_ANY:
 		return copy_changed(t, s->args[i], (u8 *)s->host[i], (u8 *)s->host[i] + n, n);

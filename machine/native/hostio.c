@@ -241,6 +241,15 @@ static bool read_may_continue(struct hostio *io)
 	       (HOST_S_ISCHR(st.st_mode) && st.st_rdev >> 8 == 1);
 }
 
+/* An eventfd or the like, which takes a few words and would see a vector as several writes. */
+static bool is_nameless(const struct hostio *io)
+{
+	struct host_stat st = { 0 };
+
+	return !host_syscall(__NR_fstat, hc_fd((unsigned long)io->fd), &st) &&
+	       !(st.st_mode & HOST_S_IFMT);
+}
+
 static long rw_bounce(struct hostio *io, struct uiter *it)
 {
 	struct mm_struct *mm = io->t->task.mm;
@@ -257,6 +266,10 @@ static long rw_bounce(struct hostio *io, struct uiter *it)
 	iov[0].len = io->write ? uiter_from_user(it, mm, (void *)iov[0].base, len)
 			       : uiter_room(it, mm, len, true);
 	iov[1].len = len - iov[0].len;
+	if (iov[1].len && io->write && !io->vec && is_nameless(io))
+		iov[0].len = 0, iov[1].len = len;
+	if (io->splice && iov[0].len)
+		iov[1].len = 0;
 	ret = len && !iov[0].len ? issue(io, iov + 1, 1) : issue(io, iov, 1 + !!iov[1].len);
 	if (!io->write && ret > 0) {
 		size_t done = uiter_to_user(it, mm, (void *)iov[0].base, (size_t)ret);
@@ -342,7 +355,14 @@ long hostio_rw(struct hostio *io, const struct host_iovec *iov, unsigned int nr)
 	uiter_init(&it, iov, nr);
 	if (!io->write && it.left > BOUNCE_MAX)
 		it.left = read_limit(io, it.left, &bounce);
-	return it.left <= bounce ? rw_bounce(io, &it) : rw_pinned(io, &it);
+	if (it.left <= bounce)
+		return rw_bounce(io, &it);
+	if (io->write && !io->vec && is_nameless(io)) {
+		const struct host_iovec bad = { HC_BAD_PTR, it.left };
+
+		return issue(io, &bad, 1);
+	}
+	return rw_pinned(io, &it);
 }
 
 /* ---- read ... pwritev2, vmsplice, getrandom ---------------------------------------------- */
@@ -371,7 +391,7 @@ static long import_verdict(struct hostio *io, unsigned long nr, const unsigned l
 
 	if (nr == __NR_vmsplice)
 		return err;
-	if (err == -EINVAL && args[2] <= HC_IOV_MAX) {
+	if (err == -EINVAL && (u32)args[2] <= HC_IOV_MAX) {
 		vec = (long)&bad;
 		n = 1;
 	}
@@ -394,6 +414,7 @@ long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,
 		io->has_pos = io->pos != -1;
 	}
 	if (nr == __NR_vmsplice) {
+		io->splice = true;
 		n = import_vmsplice(io, args[3]);
 		if (n)
 			return n;
@@ -412,7 +433,7 @@ long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,
 		(*iovp)->len = min(args[2], HC_MAX_RW);
 		return 1;
 	}
-	n = hc_import_iovec(t, mem, args[1], args[2], iovp);
+	n = hc_import_iovec(t, mem, args[1], (u32)args[2], iovp);
 	if (n == -EINVAL || n == -EFAULT)
 		n = import_verdict(io, nr, args, n);
 	return n;

@@ -110,6 +110,7 @@ struct hostio {
 	bool write;
 	bool has_pos;
 	bool vec; /* readv and the like, also for no bytes at all */
+	bool splice; /* vmsplice: what memory there is, without an error behind it */
 	bool direct; /* cannot block: no window for signals, locks may be held */
 	int flags; /* RWF_* */
 	loff_t pos; /* with has_pos */

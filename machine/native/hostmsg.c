@@ -152,12 +152,20 @@ static long msg_transfer(struct hostmsg *m)
 
 /* ---- sendto, recvfrom -------------------------------------------------------------------- */
 
+/* What Linux checks before it looks at the descriptor. */
+static bool is_user_range(unsigned long addr, size_t len)
+{
+	return len <= TASK_SIZE_MAX && addr <= TASK_SIZE_MAX - len;
+}
+
 static long do_sendto(struct native_task *t, struct hc_mem *mem, const unsigned long *args)
 {
 	struct host_iovec iov = { args[1], min(args[2], HC_MAX_RW) };
 	struct hostmsg m = { .t = t, .fd = (int)args[0], .send = true, .flags = (u32)args[3] };
 	s32 namelen = (s32)args[5];
 
+	if (!is_user_range(iov.base, iov.len))
+		return -EFAULT;
 	if (args[4] && (namelen < 0 || namelen > SOCKADDR_MAX)) {
 		long err = host_syscall(__NR_sendto, hc_fd(args[0]), &iov, 0, args[3], &iov, -1);
 
@@ -190,6 +198,8 @@ static long do_recvfrom(struct native_task *t, const unsigned long *args)
 	s32 room = 0;
 	long ret, err;
 
+	if (!is_user_range(iov.base, iov.len))
+		return -EFAULT;
 	if (args[4]) {
 		m.hdr.name = (unsigned long)name;
 		m.hdr.namelen = SOCKADDR_MAX;
@@ -344,15 +354,12 @@ static long do_sendmmsg(struct native_task *t, const unsigned long *args)
 	return i ? (long)i : ret;
 }
 
-/* Time left of a recvmmsg(), stored as Linux does; false when it is over. */
-static bool time_left(struct native_task *t, unsigned long utimeout, u64 end)
+static struct host_timespec time_left(u64 end)
 {
 	u64 now = machine_clock_ns();
 	u64 left = end > now ? end - now : 0;
-	struct host_timespec ts = { (s64)(left / 1000000000), (s64)(left % 1000000000) };
 
-	copy_to_mm(t->task.mm, utimeout, &ts, sizeof(ts));
-	return left > 0;
+	return (struct host_timespec){ (s64)(left / 1000000000), (s64)(left % 1000000000) };
 }
 
 static long do_recvmmsg(struct native_task *t, const unsigned long *args)
@@ -387,9 +394,14 @@ static long do_recvmmsg(struct native_task *t, const unsigned long *args)
 		umsg += sizeof(struct mmsghdr);
 		if (flags & MSG_WAITFORONE)
 			flags |= MSG_DONTWAIT;
-		if (args[4] && !time_left(t, args[4], end))
+		if (!args[4])
+			continue;
+		ts = time_left(end);
+		if (!ts.tv_sec && !ts.tv_nsec)
 			break;
 	}
+	if (i && args[4] && copy_to_mm(t->task.mm, args[4], &ts, sizeof(ts)))
+		return -EFAULT;
 	return i ? (long)i : ret;
 }
 

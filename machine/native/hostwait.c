@@ -15,6 +15,7 @@ struct pollfd {
 };
 
 #define EPOLL_EVENT_SIZE 12
+#define EPOLL_MAX_EVENTS (INT_MAX / EPOLL_EVENT_SIZE) /* more are an error */
 #define EPOLL_BATCH ((int)(HC_MAX_COPY / EPOLL_EVENT_SIZE))
 
 /* ---- select, pselect6 -------------------------------------------------------------------- */
@@ -176,8 +177,9 @@ long hostcall_epoll(struct native_task *t, unsigned long nr, const unsigned long
 
 	hc_mem_init(&mem);
 	/* There may be more: they come with the next call. */
-	max = min(max, EPOLL_BATCH);
-	events = hc_alloc(&mem, (size_t)(max > 0 ? max : 1) * EPOLL_EVENT_SIZE);
+	if (max <= EPOLL_MAX_EVENTS)
+		max = min(max, EPOLL_BATCH);
+	events = hc_alloc(&mem, (size_t)clamp(max, 1, EPOLL_BATCH) * EPOLL_EVENT_SIZE);
 	if (nr == __NR_epoll_pwait2)
 		timeout = hc_in(t, &mem, args[3], sizeof(struct host_timespec));
 	if (nr != __NR_epoll_wait)

@@ -96,7 +96,7 @@ static long sys_waitid(struct native_task *t, const unsigned long *a)
 	long ret =
 		host_call(__NR_waitid, (long)a[0], (long)a[1], (long)&si, (long)a[3], (long)&ru, 0);
 
-	if (ret)
+	if (ret == -ERESTARTSYS)
 		return ret;
 	pid = (pid_t)si.fields[0];
 	if (pid && !(a[3] & WNOWAIT) && si.si_code >= 1 &&
@@ -104,12 +104,12 @@ static long sys_waitid(struct native_task *t, const unsigned long *a)
 		child_reaped(t, pid, &ru);
 	if (pid && si.si_code == 2 /* killed */)
 		reap_soon();
-	/* Linux writes the fields that it knows, not the whole structure. */
+	if (si.si_signo && a[4] && copy_to_mm(mm, a[4], &ru, sizeof(ru)))
+		return -EFAULT;
+	/* Linux writes the fields that it knows, not the whole structure, and after an error zeros. */
 	if (a[2] && copy_to_mm(mm, a[2], &si, 28))
 		return -EFAULT;
-	if (a[4] && copy_to_mm(mm, a[4], &ru, sizeof(ru)))
-		return -EFAULT;
-	return 0;
+	return ret;
 }
 
 static long sys_getrusage(struct native_task *t, int who, unsigned long uru)

@@ -149,6 +149,17 @@ def test_signal_in_report():
     expect('signal', (r['program']['signal'], r['program']['exit_status']), (9, None))
 
 
+def test_unknown_calls():
+    known = report(sys.executable, '-c', 'import ctypes')['system_calls']
+    script = ('import ctypes, errno\n'
+              'libc = ctypes.CDLL(None, use_errno=True)\n'
+              'for nr in 600, 1023, 1024, 0x7f8610e00000, -1, 156, 180:\n'
+              '    assert libc.syscall(ctypes.c_long(nr)) == -1\n'
+              '    assert ctypes.get_errno() == errno.ENOSYS, nr\n')
+    r = report(sys.executable, '-c', script)['system_calls']
+    expect('unknown calls', r['unknown'], known['unknown'] + 7)
+
+
 def test_names_that_are_no_text():
     with tempfile.TemporaryDirectory() as top:
         name = os.path.join(top.encode(), b'caf\xe9')

@@ -46,6 +46,7 @@ CASES = [
     guest('cow-static-pie'),
     guest('callsites'),
     guest('efault'),
+    guest('badptr', quick=False),
     guest('segv'),
     guest('jit'),
     guest('stack'),
