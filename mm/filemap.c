@@ -26,6 +26,7 @@
 
 #define RA_ORDER_MIN 5
 #define RA_ORDER_MAX 7
+#define RA_ORDER_SHORT 2 /* what is read now takes the place of what is needed, too */
 /* Pages of one transfer. */
 #define IO_BATCH (1U << RA_ORDER_MAX)
 
@@ -254,7 +255,7 @@ static void read_ahead_window(struct address_space *mapping, pgoff_t index)
 	if (index && index == mapping->ra_next)
 		mapping->ra_order = min(mapping->ra_order + 1, (unsigned int)RA_ORDER_MAX);
 	else
-		mapping->ra_order = RA_ORDER_MIN;
+		mapping->ra_order = cache_is_scarce() ? RA_ORDER_SHORT : RA_ORDER_MIN;
 	first = round_down(index, 1UL << mapping->ra_order);
 	last = first + (1UL << mapping->ra_order) - 1;
 	mapping->ra_next = last + 1;

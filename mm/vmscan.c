@@ -78,13 +78,20 @@ static unsigned long file_cache_pages(void)
 	return node_page_state(NR_FILE_PAGES) - node_page_state(NR_SHMEM);
 }
 
+bool cache_is_scarce(void)
+{
+	unsigned long total = totalram_pages();
+
+	return nr_free_pages() < total / 16 && file_cache_pages() < total - total / 4;
+}
+
 /*
  * What other memory may not take from the page cache: text that is evicted is read again at once, so
  * with less than the programs need at a time nobody gets anywhere. Another page of a file may.
  */
 static unsigned long cache_floor(void)
 {
-	return min(totalram_pages() / 16, vm_cache_floor);
+	return min(totalram_pages() / 8, vm_cache_floor);
 }
 
 static void drop_clean_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
@@ -106,19 +113,22 @@ static void drop_clean_pages(struct address_space *mapping, pgoff_t start, pgoff
 	count_vm_events(PGSTEAL_DIRECT, stolen);
 }
 
-/* mapping->lock held. */
-static void shrink_mapping(struct address_space *mapping, struct scan_control *sc)
+/*
+ * From start on, in pieces; where it ended. What was read last is not the next to go, wherever it lies
+ * in the file. mapping->lock held.
+ */
+static pgoff_t shrink_from(struct address_space *mapping, pgoff_t start, struct scan_control *sc)
 {
-	pgoff_t index = 0;
+	pgoff_t index = start;
 
 	while (sc->nr_reclaimed < sc->nr_to_reclaim &&
 	       xa_find(&mapping->i_pages, &index, ULONG_MAX)) {
 		pgoff_t last = index | (SWAP_CLUSTER_MAX - 1);
 
-		if (sc->may_writepage)
-			filemap_write_and_wait_range_locked(mapping, index, last);
 		if (file_cache_pages() < sc->floor / 2)
 			break;
+		if (sc->may_writepage)
+			filemap_write_and_wait_range_locked(mapping, index, last);
 		if (sc->may_unmap && file_cache_pages() > sc->floor)
 			unmap_clean_pages(mapping, index, last);
 		drop_clean_pages(mapping, index, last, sc);
@@ -126,6 +136,16 @@ static void shrink_mapping(struct address_space *mapping, struct scan_control *s
 			break;
 		index = last + 1;
 	}
+	return index;
+}
+
+static void shrink_mapping(struct address_space *mapping, struct scan_control *sc)
+{
+	pgoff_t start = mapping->scan_next;
+
+	mapping->scan_next = shrink_from(mapping, start, sc);
+	if (start && sc->nr_reclaimed < sc->nr_to_reclaim)
+		mapping->scan_next = shrink_from(mapping, 0, sc);
 }
 
 static void shrink_inodes(struct scan_control *sc)

@@ -29,6 +29,7 @@ struct address_space {
 	struct mutex lock;
 	unsigned long nrpages;
 	int wb_err; /* last write-back error, 0 none; reported once by file_check_wb_err() */
+	pgoff_t scan_next; /* reclaim goes on from here, round and round */
 	pgoff_t ra_next; /* read-ahead: one past the last window; a miss there is sequential */
 	unsigned int ra_order; /* pages of the last window: 2^ra_order */
 };

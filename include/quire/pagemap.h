@@ -77,6 +77,8 @@ void unmap_mapping_range(struct address_space *mapping, pgoff_t start, pgoff_t e
  * from this file too; those that the caller holds a reference to are safe.
  */
 unsigned long try_to_free_pages_locked(struct address_space *mapping, unsigned long nr);
+/* What is read into the cache pushes out what is needed: nothing is free, and other memory has much. */
+bool cache_is_scarce(void);
 /* mapping->lock held: for reclaim. Private copies, and what is mlocked, stay mapped. */
 void try_to_unmap_range(struct address_space *mapping, pgoff_t start, pgoff_t end);
 /* mapping->lock held: clean and write-protect all ptes of the page; whether one was dirty. */

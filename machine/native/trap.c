@@ -246,7 +246,8 @@ void trap_fastcall(struct native_task *t)
 {
 	cpu_get_unless_stopping(t);
 	native_count(t, NC_FASTCALLS, 1);
-	syscall_common(t);
+	if (!machine_is_dying())
+		syscall_common(t);
 	if (t->adopted)
 		exit_to_user(t); /* there is no program to jump back to */
 	cpu_put(t);
@@ -322,7 +323,7 @@ static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *u
 	}
 	t->uc = uc;
 	cpu_get_unless_stopping(t);
-	if (__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & WORK_KILL)
+	if (machine_is_dying())
 		; /* nothing that it still asks for, maybe on account of memory that is gone */
 	else if (sig == SIGSYS && (si->si_code == SYS_USER_DISPATCH || si->si_code == SYS_SECCOMP))
 		syscall_entry(t);
