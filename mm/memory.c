@@ -392,6 +392,7 @@ static void wp_page_reuse(struct vm_fault *vmf)
 	pte_t *ptep = vmf->pte - ((vmf->address - lo) >> PAGE_SHIFT);
 	long reused = 1;
 
+	ptep_clear_bits(vmf->pte, _PAGE_EARLY);
 	ptep_set_bits(vmf->pte, _PAGE_DIRTY | (vma->vm_flags & VM_WRITE ? _PAGE_RW : 0));
 	for (; lo < hi && vma->vm_flags & VM_WRITE && !(vma->vm_flags & VM_SHARED);
 	     lo += PAGE_SIZE, ptep++) {
@@ -438,14 +439,17 @@ static unsigned int own_run(const struct vm_fault *vmf, bool up)
 	return (unsigned int)n;
 }
 
-/* Pages of a file that will not change any more: when they are copied makes no difference. */
+/*
+ * Pages of a file that is expected not to change: when they are copied makes no difference. Those copied
+ * early are marked, for inode_unstable_locked(), in case that it does change.
+ */
 static bool vma_is_stable(const struct vm_area_struct *vma)
 {
-	return vma->vm_file && vma->vm_file->f_inode->i_stable;
+	return vma->vm_file && READ_ONCE(vma->vm_file->f_inode->i_stable);
 }
 
 /*
- * Of a file: only what will not change any more, for changes are seen in pages not written yet.
+ * Of a file: only what is not likely to change, for changes are seen in pages not written yet.
  * Anonymous pages are shared with a child that is perhaps about to exec: no more than a few.
  */
 static unsigned int cow_order(const struct vm_fault *vmf, bool anon)
@@ -510,6 +514,9 @@ static struct page *cow_source(const struct vm_fault *vmf, unsigned long addr, p
 		return vmf->page;
 	if (addr < vma->vm_start || addr >= vma->vm_end)
 		return NULL;
+	/* It may have changed its nature since cow_order(). */
+	if (!PageAnon(vmf->page) && !vma_is_stable(vma))
+		return NULL;
 	if (pte_none(pte)) {
 		if (mapping && index < ((u64)mapping->host->i_size + PAGE_SIZE - 1) >> PAGE_SHIFT)
 			page = find_get_page(mapping, index);
@@ -553,9 +560,11 @@ static void cow_block_map(struct vm_fault *vmf, struct cow_block *block,
 		unsigned long addr = block->base + i * PAGE_SIZE;
 		pte_t *ptep = block->ptep + i, pte = ptep_get(ptep);
 		struct page *old = cow_source(vmf, addr, pte, mapping);
+		bool early;
 
 		if (!old)
 			continue;
+		early = addr != vmf->address && (!PageAnon(old) || pte_early(pte));
 		if (addr != vmf->address)
 			copy_user_page(block->copy + i, old);
 		if (!pte_none(pte)) {
@@ -565,6 +574,8 @@ static void cow_block_map(struct vm_fault *vmf, struct cow_block *block,
 		page_init_anon(block->copy + i, linear_page_index(vmf->vma, addr));
 		page_add_rmap(block->copy + i, &delta);
 		pte = mk_fault_pte(vmf, page_to_pfn(block->copy + i));
+		if (early)
+			pte = pte_mkearly(pte);
 		set_pte(ptep, fill ? pte_mkyoung(pte) : pte);
 		block->old[i] = old;
 		copied++;

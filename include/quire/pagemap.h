@@ -85,6 +85,11 @@ void try_to_unmap_range(struct address_space *mapping, pgoff_t start, pgoff_t en
 bool page_mkclean(struct page *page);
 /* The same for all pages with indices in [start, end]. */
 bool mapping_mkclean_range(struct address_space *mapping, pgoff_t start, pgoff_t end);
+/*
+ * mapping->lock held. A file that was expected not to change (i_stable) is about to: its early copies that no
+ * program has written are dropped, so that the change will be seen in their places. May sleep.
+ */
+void inode_unstable_locked(struct inode *inode);
 
 /* mapping->lock held, page->mapping checked under it. Marks a page-cache page dirty; true: it was
  * clean. */

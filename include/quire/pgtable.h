@@ -56,6 +56,7 @@
 #define _PAGE_GLOBAL (1UL << 8)
 #define _PAGE_PROTNONE _PAGE_GLOBAL
 #define _PAGE_SPECIAL (1UL << 9)
+#define _PAGE_EARLY (1UL << 10) /* a copy of a file's page, made before it was written to */
 #define _PAGE_NX (1UL << 63)
 
 #define PTE_PFN_MASK 0x000ffffffffff000UL
@@ -242,14 +243,22 @@ static inline pte_t pte_mkold(pte_t pte)
 {
 	return __pte(pte.pte & ~_PAGE_ACCESSED);
 }
+static inline bool pte_early(pte_t pte)
+{
+	return pte.pte & _PAGE_EARLY;
+}
+static inline pte_t pte_mkearly(pte_t pte)
+{
+	return __pte(pte.pte | _PAGE_EARLY);
+}
 static inline pte_t pte_mkspecial(pte_t pte)
 {
 	return __pte(pte.pte | _PAGE_SPECIAL);
 }
-/* Protection bits from prot; frame, Accessed, Dirty and SPECIAL kept. */
+/* Protection bits from prot; frame, Accessed, Dirty, SPECIAL and EARLY kept. */
 static inline pte_t pte_modify(pte_t pte, pgprot_t prot)
 {
-	const u64 keep = PTE_PFN_MASK | _PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_SPECIAL;
+	const u64 keep = PTE_PFN_MASK | _PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_SPECIAL | _PAGE_EARLY;
 
 	return __pte((pte.pte & keep) | (prot.pgprot & ~keep));
 }

@@ -45,7 +45,8 @@ static int inode_give_storage(struct inode *inode, int fd, bool writable)
 		return err;
 	inode->i_blkdev = dev;
 	inode->i_writable |= writable;
-	inode->i_stable &= !writable;
+	if (writable)
+		inode_unstable_locked(inode);
 	return 0;
 }
 
@@ -66,6 +67,7 @@ static void inode_revalidate(struct inode *inode, int fd, struct host_stat *st)
 		inode->i_version = change_time(st); /* our own write-back */
 		return;
 	}
+	inode_unstable_locked(inode);
 	if (xa_marked(&mapping->i_pages, PAGECACHE_TAG_DIRTY)) {
 		/* Ours may be the change: written back meanwhile. What is dirty stays. */
 		filemap_write_and_wait_range_locked(mapping, 0, ULONG_MAX);
@@ -74,7 +76,6 @@ static void inode_revalidate(struct inode *inode, int fd, struct host_stat *st)
 		truncate_setsize_locked(inode, st->st_size);
 	invalidate_mapping_locked(mapping);
 	inode->i_version = change_time(st);
-	inode->i_stable = false;
 }
 
 /*

@@ -186,6 +186,7 @@ static long write_piece(struct hostio *io, const struct host_iovec *iov, unsigne
 	long ret;
 
 	mutex_lock(&mapping->lock);
+	inode_unstable_locked(inode);
 	ret = native_resumable(issue_without_cpu, &piece);
 	/* A write that fails for its source may have moved the end of the file all the same. */
 	native_inode_changed(inode, io->fd);
@@ -290,8 +291,10 @@ static long transfer_to_cached(struct native_task *t, unsigned long nr, const un
 
 	if ((args[x->in_off] && off[0] == -1) || (explicit_out && off[1] == -1))
 		return SYSCALL_NOT_OURS; /* an error, which the host can tell as well */
-	if (locked)
-		mutex_lock(&mapping->lock);
+	mutex_lock(&mapping->lock);
+	inode_unstable_locked(inode);
+	if (!locked)
+		mutex_unlock(&mapping->lock);
 	ret = transfer_call(nr, args, x, locked, off);
 	if (!locked)
 		mutex_lock(&mapping->lock);
@@ -338,6 +341,7 @@ static long file_ftruncate(struct native_task *t, const unsigned long *args)
 	if (!inode)
 		return SYSCALL_NOT_OURS;
 	mutex_lock(&inode->i_data.lock);
+	inode_unstable_locked(inode);
 	ret = host_syscall_uninterruptible(__NR_ftruncate, args);
 	if (!ret || is_unknown(t))
 		native_inode_changed(inode, (int)args[0]);
@@ -354,6 +358,7 @@ static long truncate_cached(const struct native_task *t, const char *path, unsig
 	long ret;
 
 	mutex_lock(&inode->i_data.lock);
+	inode_unstable_locked(inode);
 	ret = host_syscall_uninterruptible(__NR_truncate, host_args);
 	if (is_unknown(t)) {
 		native_inode_changed(inode, -1);
@@ -396,6 +401,7 @@ static long file_changing_call(struct native_task *t, unsigned long nr, const un
 	long ret;
 
 	mutex_lock(&mapping->lock);
+	inode_unstable_locked(inode);
 	filemap_write_and_wait_range_locked(mapping, 0, ULONG_MAX);
 	ret = host_syscall_uninterruptible(nr, args);
 	if (is_unknown(t)) {

@@ -424,6 +424,48 @@ static void test_written_file_pages_are_copied_in_blocks(void **state)
 	end_mm(mm);
 }
 
+/* Of what was copied early only the unwritten sees that the file changes after all. */
+static void test_early_copies_see_changes(void **state)
+{
+	struct mm_struct *mm = new_mm(), *child;
+	struct inode *inode;
+	struct page *page;
+	bool major;
+
+	(void)state;
+	map_numbered_file(mm, 16, true); /* copied as a whole */
+	put32(mm, BASE + PAGES(3), 1003);
+	assert_int_equal(mm_event(mm, MM_EV_COW), 16);
+	put32(mm, BASE + PAGES(4), 1004);
+	child = fork_mm(mm);
+	put32(child, BASE + PAGES(5), 1005);
+	put32(mm, BASE + PAGES(9), 1009);
+	assert_int_equal(do_mprotect(mm, BASE + PAGES(8), PAGES(2), PROT_READ), 0);
+
+	inode = find_vma(mm, BASE)->vm_file->f_inode;
+	ihold(inode);
+	mutex_lock(&inode->i_data.lock);
+	inode_unstable_locked(inode);
+	for (pgoff_t i = 0; i < 16; i++) {
+		page = filemap_get_page(&inode->i_data, i, false, &major);
+		*(u32 *)page_address(page) = 2000 + (u32)i;
+		put_page(page);
+	}
+	mutex_unlock(&inode->i_data.lock);
+	iput(inode);
+	for (u32 i = 0; i < 16; i++) {
+		bool both = i == 3 || i == 4;
+
+		assert_int_equal(get32(mm, BASE + PAGES(i)), both || i == 9 ? 1000 + i : 2000 + i);
+		assert_int_equal(get32(child, BASE + PAGES(i)),
+				 both || i == 5 ? 1000 + i : 2000 + i);
+	}
+	put32(mm, BASE + PAGES(12), 1012); /* alone, now */
+	assert_int_equal(get_mm_counter(mm, MM_ANONPAGES), 4);
+	mmput(child);
+	end_mm(mm);
+}
+
 static void test_pages_of_changing_files_are_copied_alone(void **state)
 {
 	struct mm_struct *mm = new_mm();
@@ -929,6 +971,7 @@ int main(void)
 		TEST(fork_shares_until_written),
 		TEST(fork_of_zero_and_shared_pages),
 		TEST(written_file_pages_are_copied_in_blocks),
+		TEST(early_copies_see_changes),
 		TEST(pages_of_changing_files_are_copied_alone),
 		TEST(unmap_frees_tables),
 		TEST(large_unmap_in_batches),
