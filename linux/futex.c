@@ -681,17 +681,16 @@ static int read_timeout(struct task_struct *task, unsigned long utime, bool rela
 		return -EINVAL;
 	/* 292 years are as good as for ever. */
 	ns = min((u64)ts.tv_sec, (u64)LONG_MAX / NSEC_PER_SEC - 1) * NSEC_PER_SEC + ts.tv_nsec;
-	timeout->deadline = relative ? machine_clock_ns() + ns : ns;
+	timeout->deadline = relative ? restart_deadline(task, machine_clock_ns(), ns) : ns;
 	return 0;
 }
 
-/*
- * An interrupted wait goes on after a signal that has no handler. One with a relative timeout
- * cannot be called again as it was, so its caller learns of it.
- */
-static long restart_of(long ret, bool relative)
+/* An interrupted wait goes on after a signal that has no handler, with a timeout for the rest of it. */
+static long restart_of(long ret, bool timed)
 {
-	return ret == -EINTR && !relative ? -ERESTARTSYS : ret;
+	if (ret != -EINTR)
+		return ret;
+	return timed ? -ERESTART_RESTARTBLOCK : -ERESTARTSYS;
 }
 
 static bool op_has_timeout(int cmd)
@@ -724,7 +723,7 @@ long do_futex(struct task_struct *task, unsigned long uaddr, int op, u32 val,
 		val3 = FUTEX_BITSET_MATCH_ANY;
 		return restart_of(futex_wait(task, uaddr, shared, val, timeout, val3), timeout);
 	case FUTEX_WAIT_BITSET:
-		return restart_of(futex_wait(task, uaddr, shared, val, timeout, val3), false);
+		return restart_of(futex_wait(task, uaddr, shared, val, timeout, val3), timeout);
 	case FUTEX_WAKE:
 		return futex_wake(task->mm, uaddr, shared, (int)val, FUTEX_BITSET_MATCH_ANY);
 	case FUTEX_WAKE_BITSET:

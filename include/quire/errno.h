@@ -56,6 +56,8 @@
 /* Kernel-internal results, never seen by a guest. */
 #define ERESTARTSYS 512 /* restart unless a handler without SA_RESTART runs: then EINTR */
 #define ERESTARTNOINTR 513 /* restart in any case */
+#define ERESTART_RESTARTBLOCK \
+	516 /* go on until the same deadline, unless a handler runs: then EINTR */
 
 #define MAX_ERRNO 4095
 

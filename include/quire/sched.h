@@ -63,6 +63,17 @@ struct signal_struct {
 	u64 start_ns;
 };
 
+/*
+ * An interrupted system call with a relative timeout, which restart_syscall() continues. The machine
+ * fills it in when such a call returns -ERESTART_RESTARTBLOCK and no handler runs.
+ */
+struct restart_block {
+	unsigned long nr; /* 0: none */
+	unsigned long args[6];
+	u64 deadline; /* ns, on the call's clock */
+	bool again; /* the call under way is the continuation of one */
+};
+
 /* One per thread. The machine's own part follows it in memory. */
 struct task_struct {
 	struct signal_struct *signal;
@@ -80,9 +91,18 @@ struct task_struct {
 	unsigned long sas_sp; /* alternate signal stack, guest's */
 	size_t sas_size;
 	int sas_flags;
+	struct restart_block restart;
 	u64 cpus_allowed; /* sched_setaffinity(); 0: all. Under tasklist_lock */
 	atomic_t usage;
 };
+
+/* The end of a timeout of ns from now, unless the call under way goes on with an earlier one. */
+static inline u64 restart_deadline(struct task_struct *task, u64 now, u64 ns)
+{
+	if (!task->restart.again)
+		task->restart.deadline = now + ns;
+	return task->restart.deadline;
+}
 
 /* mm/oom_kill.c */
 extern struct list_head task_list;
@@ -187,7 +207,7 @@ void futex_init(void);
  * limits), sched_getaffinity, getcpu, NUMA policy, process_vm_readv/writev, and errors for what is
  * not built. Others: SYSCALL_NOT_OURS, among them getrusage, whose memory fields the machine
  * takes from linux_rusage(), and membarrier, since an mm's threads are threads of the host too.
- * -ERESTARTSYS: interrupted, to be restarted unless a handler without SA_RESTART runs. May sleep.
+ * -ERESTARTSYS, -ERESTARTNOINTR, -ERESTART_RESTARTBLOCK (errno.h): interrupted. May sleep.
  */
 long linux_syscall(struct task_struct *task, unsigned long nr, const unsigned long *args);
 /* The memory fields of getrusage(): who is RUSAGE_SELF 0, CHILDREN -1 or THREAD 1. */

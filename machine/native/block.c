@@ -92,9 +92,14 @@ static int direct_read(int fd, pgoff_t index, struct page *const *pages, unsigne
 
 /* ---- Through the keeper ------------------------------------------------------------------ */
 
+static u32 slot_seq; /* futex: bumped when a slot becomes free */
+
+/* With all slots in use their users may need the caller's CPU to come to an end. */
 static struct keeper_slot *slot_get(void)
 {
-	for (unsigned int spins = 0;; spins++) {
+	for (;;) {
+		u32 seq = __atomic_load_n(&slot_seq, __ATOMIC_SEQ_CST);
+
 		for (unsigned int i = 0; i < KEEPER_SLOTS; i++) {
 			struct keeper_slot *s = &kernel_shared.slot[i];
 			u32 free = SLOT_FREE;
@@ -104,8 +109,14 @@ static struct keeper_slot *slot_get(void)
 							__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 				return s;
 		}
-		machine_relax(spins);
+		machine_wait(&slot_seq, seq, 1000000);
 	}
+}
+
+static void slot_put(struct keeper_slot *s)
+{
+	__atomic_store_n(&s->state, SLOT_FREE, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&slot_seq, 1, __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -162,7 +173,7 @@ static int slot_run(struct keeper_slot *s, struct block_stat *st)
 	}
 	if (s->op == KEEPER_WRITE && !ret)
 		note_written(s->dev, s->ctime_ns);
-	__atomic_store_n(&s->state, SLOT_FREE, __ATOMIC_SEQ_CST);
+	slot_put(s);
 	return ret;
 }
 

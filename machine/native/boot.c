@@ -307,7 +307,10 @@ static long do_kill_guests(void *unused)
 	native_task_reap();
 	spin_lock(&tasklist_lock);
 	list_for_each_entry(task, &task_list, tasks) {
-		signal_group_exit((struct native_task *)task, SIGKILL);
+		struct native_task *nt = (struct native_task *)task;
+
+		signal_group_exit(nt, SIGKILL);
+		hmm_let_die(nt->hmm);
 		n++;
 	}
 	spin_unlock(&tasklist_lock);

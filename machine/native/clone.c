@@ -193,7 +193,7 @@ static void child_start(void)
 	pid_t pid = (pid_t)host_syscall(__NR_gettid), tgid = (pid_t)host_syscall(__NR_getpid);
 
 	thread_slot_arm(nt);
-	cpu_get(nt);
+	kernel_enter(nt);
 	child_begin(nt, pid, tgid);
 	trap_init_thread(nt);
 	fastcall_init_thread(nt, nt->parent_gs);

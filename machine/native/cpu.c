@@ -6,8 +6,15 @@
  *   cpu_owner[n]   who holds CPU n, NULL nobody: changed in one step, so that it is known of a task that
  *                  was killed whether it held one
  *
- * A task prefers the CPU it had last, whose per-CPU lists are warm in its cache.
+ *   cpu_get, cpu_put          into state KERNEL and out of it
+ *   cpu_lend, cpu_take_back   around a wait of the kernel's own: others can have the CPU, but the task
+ *                             stays in state KERNEL, may hold sleeping locks, and no signal ends it
+ *
+ * Whoever holds a CPU waits for nothing but spinlocks and the answer to a flush: who is waited for may need
+ * the only CPU. A task prefers the CPU it had last, whose per-CPU lists are warm in its cache.
  */
+#include <quire/kernel.h>
+
 #include "native.h"
 
 #define FUTEX_WAIT 0
@@ -21,6 +28,25 @@ static unsigned int nr_cpus;
 void cpu_init(unsigned int nr)
 {
 	nr_cpus = nr;
+}
+
+/* What machine_ipi() asks of the CPUs in `pending`. */
+static struct {
+	u32 busy;
+	u64 pending;
+	void (*fn)(void *arg);
+	void *arg;
+} ipi;
+
+/* The caller holds the CPU, and is in no critical section. */
+static void ipi_answer(unsigned int cpu)
+{
+	u64 bit = 1ull << cpu;
+
+	if (likely(!(__atomic_load_n(&ipi.pending, __ATOMIC_SEQ_CST) & bit)))
+		return;
+	ipi.fn(ipi.arg);
+	__atomic_fetch_and(&ipi.pending, ~bit, __ATOMIC_SEQ_CST);
 }
 
 static bool cpu_try_get(struct native_task *t, unsigned int cpu)
@@ -65,23 +91,47 @@ static void cpu_wait(struct native_task *t)
 	__atomic_fetch_sub(&cpu_waiters, 1, __ATOMIC_SEQ_CST);
 }
 
-void cpu_get(struct native_task *t)
+static void cpu_take(struct native_task *t)
 {
 	if (!cpu_try_get(t, t->last_cpu) && !cpu_try_any(t))
 		cpu_wait(t);
-	t->enter_tsc = rdtsc();
-	__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
 }
 
-void cpu_put(struct native_task *t)
+/* Without a CPU of its own from here on: the caller touches no per-CPU data until it has one. */
+static void cpu_free(unsigned int cpu)
 {
-	native_count(t, NC_KERNEL_TSC, rdtsc() - t->enter_tsc);
-	__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&cpu_owner[t->cpu], NULL, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&cpu_owner[cpu], NULL, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&cpu_waiters, __ATOMIC_SEQ_CST)) {
 		__atomic_fetch_add(&cpu_seq, 1, __ATOMIC_SEQ_CST);
 		host_syscall(__NR_futex, &cpu_seq, FUTEX_WAKE, 1);
 	}
+}
+
+void cpu_take_back(struct native_task *t)
+{
+	cpu_take(t);
+	t->enter_tsc = rdtsc();
+}
+
+void cpu_lend(struct native_task *t)
+{
+	native_count(t, NC_KERNEL_TSC, rdtsc() - t->enter_tsc);
+	ipi_answer(t->cpu);
+	cpu_free(t->cpu);
+}
+
+/* The state first: who stops the process must not find a task with a CPU in state HOST. */
+void cpu_get(struct native_task *t)
+{
+	__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
+	cpu_take_back(t);
+}
+
+/* The state last, for the same reason. */
+void cpu_put(struct native_task *t)
+{
+	cpu_lend(t);
+	__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
 }
 
 /* ---- For the reaper ----------------------------------------------------------------------- */
@@ -147,10 +197,36 @@ void machine_relax(unsigned int spins)
 		reap_soon();
 }
 
-/* Kernel code on another virtual CPU cannot be interrupted, and needs not be: see tlb.c. */
+/*
+ * One request at a time. A CPU that is nobody's is taken by the caller for the length of fn(); one in
+ * use is asked: its holder runs fn() when it gives the CPU back, which it does before it waits for
+ * anything but a spinlock.
+ */
 void machine_ipi(u64 cpumask, void (*fn)(void *arg), void *arg)
 {
-	(void)cpumask;
-	(void)fn;
-	(void)arg;
+	struct native_task *t = current_native();
+	unsigned int self = t->cpu;
+	u64 left;
+
+	for (unsigned int spins = 0; __atomic_exchange_n(&ipi.busy, 1, __ATOMIC_ACQUIRE); spins++) {
+		ipi_answer(self);
+		machine_relax(spins);
+	}
+	ipi.fn = fn;
+	ipi.arg = arg;
+	__atomic_store_n(&ipi.pending, cpumask & ~(1ull << self), __ATOMIC_SEQ_CST);
+	for (unsigned int spins = 0; (left = __atomic_load_n(&ipi.pending, __ATOMIC_SEQ_CST));
+	     spins++) {
+		for (; left; left &= left - 1) {
+			unsigned int cpu = (unsigned int)__builtin_ctzll(left);
+
+			if (!cpu_try_get(t, cpu))
+				continue;
+			ipi_answer(cpu);
+			cpu_free(cpu);
+		}
+		t->cpu = t->last_cpu = self;
+		machine_relax(spins);
+	}
+	__atomic_store_n(&ipi.busy, 0, __ATOMIC_RELEASE);
 }

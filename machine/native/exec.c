@@ -181,7 +181,6 @@ static void begin_new_exec(struct native_task *t, struct linux_binprm *bprm)
 		mmput(old);
 	set_mm_limits(t->task.mm, t->task.signal);
 	signal_flush_handlers(t);
-	t->pending_sync = 0;
 	close_on_exec();
 	memcpy(t->task.comm, bprm->comm, TASK_COMM_LEN);
 	host_syscall(__NR_prctl, PR_SET_NAME, t->task.comm);
@@ -219,7 +218,7 @@ void exec_continue(struct native_task *leader)
 	kmem_cache_free(handover_cachep, h);
 	__atomic_store_n(&leader->work, leader->task.signal->group_exit ? WORK_KILL : 0,
 			 __ATOMIC_SEQ_CST);
-	leader->has_signal = false;
+	signal_give_back(leader);
 	leader->task.clear_child_tid = 0;
 	leader->task.robust_list = 0;
 	begin_new_exec(leader, bprm);
@@ -250,6 +249,7 @@ static void exec_on_leader(struct native_task *t, struct linux_binprm *bprm)
 	}
 	leader->task.blocked = t->task.blocked;
 	leader->uc->uc_sigmask = native_host_mask(t->task.blocked);
+	leader->sync = t->sync;
 	leader->handover = h;
 	__atomic_fetch_or(&leader->work, WORK_EXEC, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&leader->park, PARK_WAKE, __ATOMIC_SEQ_CST);

@@ -90,6 +90,7 @@ static void process_exit(struct native_task *t, int wait_status)
 
 static void thread_gone(struct native_task *t)
 {
+	signal_leaving(t);
 	task_unregister(&t->task);
 	hmm_del_task(t);
 	signal_put(t->task.signal);
@@ -117,7 +118,7 @@ static void leader_park(struct native_task *t)
 		native_gone(__NR_exit, 0, 0, (const u64 *)&t->hmm->running);
 	native_park(&t->park, &t->hmm->running);
 	__atomic_fetch_add(&t->hmm->running, 1, __ATOMIC_SEQ_CST);
-	cpu_get(t);
+	kernel_enter(t);
 	leader_resume(t);
 }
 
@@ -129,6 +130,8 @@ void do_exit(struct native_task *t, int wait_status)
 
 	futex_exit_task(&t->task);
 	complete_vfork(t);
+	if (!signal->group_exit)
+		signal_give_back(t);
 	if (hmm->leader == t)
 		hmm->leader_status = wait_status;
 	spin_lock(&hmm->lock);

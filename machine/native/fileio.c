@@ -43,10 +43,9 @@ static long call_disk(void *arg)
 	const struct disk_call *c = arg;
 	long ret;
 
-	cpu_put(t);
-	__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
+	cpu_lend(t);
 	ret = host_syscall(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
-	cpu_get(t);
+	cpu_take_back(t);
 	return ret;
 }
 
@@ -171,10 +170,9 @@ static long issue_without_cpu(void *arg)
 	struct native_task *t = p->io->t;
 	long ret;
 
-	cpu_put(t);
-	__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
+	cpu_lend(t);
 	ret = hostio_issue(p->io, p->iov, p->nr);
-	cpu_get(t);
+	cpu_take_back(t);
 	return ret;
 }
 

@@ -10,6 +10,9 @@
  */
 #include "hostmem.h"
 
+#define CLOCK_TAI 11
+#define TIMER_ABSTIME 1
+
 u64 native_unknown_calls[NATIVE_MAX_SYSCALL];
 
 /* ---- Memory of one call ------------------------------------------------------------------ */
@@ -378,9 +381,30 @@ static long stage_out(struct native_task *t, struct staged *s, long ret)
 	return err;
 }
 
+/* Where a call's relative timeout is; false: it has none. */
+static bool plain_timeout(unsigned long nr, const unsigned long *args, struct call_timeout *timeout)
+{
+	*timeout = (struct call_timeout){ .clock = CLOCK_MONOTONIC };
+	switch (nr) {
+	case __NR_nanosleep:
+		return true;
+	case __NR_clock_nanosleep:
+		timeout->arg = 2;
+		if (args[0] != CLOCK_REALTIME && args[0] != CLOCK_TAI)
+			timeout->clock = (int)args[0];
+		return !(args[1] & TIMER_ABSTIME);
+	case __NR_semtimedop:
+		timeout->arg = 3;
+		return true;
+	default:
+		return false;
+	}
+}
+
 static long hostcall_plain(struct native_task *t, const struct hostcall_desc *desc,
 			   unsigned long nr, const unsigned long *args)
 {
+	struct call_timeout timeout;
 	struct staged s;
 	long ret;
 
@@ -391,7 +415,9 @@ static long hostcall_plain(struct native_task *t, const struct hostcall_desc *de
 	if (!ret) {
 		const long *h = (const long *)s.host;
 
-		if (desc->flags & HCF_BLOCK)
+		if (plain_timeout(nr, args, &timeout))
+			ret = host_call_timed((long)nr, h, &timeout);
+		else if (desc->flags & HCF_BLOCK)
 			ret = host_call((long)nr, h[0], h[1], h[2], h[3], h[4], h[5]);
 		else
 			ret = host_syscall6((long)nr, h[0], h[1], h[2], h[3], h[4], h[5]);

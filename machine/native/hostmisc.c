@@ -490,30 +490,35 @@ static long pidfd_pid(long fd)
 	return pid;
 }
 
-/* SIGKILL and SIGSTOP are no affair of the host's: as kill() does it. */
+/* As kill() and sigqueue() do it, the process being known by a descriptor. */
 long hostcall_pidfd_signal(struct native_task *t, unsigned long nr, const unsigned long *args)
 {
+	long fd = hc_fd(args[0]), ret;
 	int sig = (int)args[1];
 	struct hc_mem mem;
 	unsigned long info;
-	long ret;
 
-	if (sig == SIGKILL || sig == SIGSTOP) {
-		/* Good for an error? */
-		ret = host_syscall(nr, hc_fd(args[0]), 0, 0, args[3]);
-		if (!ret)
-			ret = pidfd_pid(hc_fd(args[0]));
-		if (ret > 0) {
-			const unsigned long kill_args[6] = { (unsigned long)ret,
-							     (unsigned long)sig };
-
-			ret = signal_syscall(t, __NR_kill, kill_args);
-		}
-		return ret;
-	}
 	hc_mem_init(&mem);
 	info = hc_in(t, &mem, args[2], sizeof(struct host_siginfo));
-	ret = IS_ERR_VALUE(info) ? -ENOMEM : host_syscall(nr, hc_fd(args[0]), sig, info, args[3]);
+	if (IS_ERR_VALUE(info)) {
+		ret = -ENOMEM;
+	} else if (!info && signal_is_ours(sig)) {
+		/* Good for an error? */
+		ret = host_syscall(nr, fd, 0, 0, args[3]);
+		if (!ret)
+			ret = pidfd_pid(fd);
+		if (ret > 0)
+			ret = signal_send(t, (pid_t)ret, sig);
+	} else if (info && info != HC_BAD_PTR && signal_is_ours(sig)) {
+		const unsigned long queue_args[3] = { (unsigned long)pidfd_pid(fd),
+						      (unsigned long)sig, args[2] };
+
+		ret = ((struct host_siginfo *)info)->si_signo != sig || args[3]
+			      ? -EINVAL
+			      : send_syscall(t, __NR_rt_sigqueueinfo, queue_args);
+	} else {
+		ret = host_syscall(nr, fd, sig, info, args[3]);
+	}
 	hc_mem_free(&mem);
 	return ret;
 }

@@ -110,8 +110,12 @@ static long poll_wait(struct native_task *t, struct hc_mem *mem, unsigned long n
 	unsigned long timeout, mask;
 	long ret;
 
-	if (nr == __NR_poll)
-		return hc_call((long)nr, fds, args[1], args[2]);
+	if (nr == __NR_poll) {
+		static const struct call_timeout in_ms = { 2, true, CLOCK_MONOTONIC };
+		const long a[6] = { (long)fds, (long)args[1], (int)args[2] };
+
+		return host_call_timed((long)nr, a, &in_ms);
+	}
 	timeout = hc_in(t, mem, args[2], sizeof(struct host_timespec));
 	mask = hc_temp_mask(t, mem, args[3]);
 	if (IS_ERR_VALUE(timeout) || IS_ERR_VALUE(mask))
@@ -187,7 +191,13 @@ long hostcall_epoll(struct native_task *t, unsigned long nr, const unsigned long
 	if (!events || IS_ERR_VALUE(mask) || (nr == __NR_epoll_pwait2 && IS_ERR_VALUE(timeout))) {
 		ret = -ENOMEM;
 	} else {
-		ret = hc_call((long)nr, hc_fd(args[0]), events, max, timeout, mask, args[5]);
+		const struct call_timeout how = { 3, nr != __NR_epoll_pwait2, CLOCK_MONOTONIC };
+		const long a[6] = {
+			hc_fd(args[0]), (long)events, max, how.in_ms ? (int)timeout : (long)timeout,
+			(long)mask,	(long)args[5]
+		};
+
+		ret = host_call_timed((long)nr, a, &how);
 		if (ret > 0 &&
 		    copy_to_mm(t->task.mm, args[1], events, (size_t)ret * EPOLL_EVENT_SIZE))
 			ret = -EFAULT;

@@ -8,8 +8,6 @@
 
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
-#define CLOCK_REALTIME 0
-#define CLOCK_MONOTONIC 1
 
 struct kernel_shared kernel_shared;
 
@@ -44,11 +42,9 @@ static long wait_without_cpu(void *arg)
 	struct native_task *t = current_native();
 	long ret;
 
-	cpu_put(t);
-	/* Not interruptible: still KERNEL for whoever looks, though without a CPU. */
-	__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
+	cpu_lend(t);
 	ret = host_syscall(__NR_futex, w->word, FUTEX_WAIT, w->val, w->timeout);
-	cpu_get(t);
+	cpu_take_back(t);
 	return ret;
 }
 
@@ -81,22 +77,22 @@ void machine_wake(u32 *word, int n)
 
 /* ---- Clock ---- */
 
-static u64 host_clock(int which)
+u64 native_clock_ns(int clock)
 {
-	struct host_timespec ts;
+	struct host_timespec ts = { 0 };
 
-	host_syscall(__NR_clock_gettime, which, &ts);
+	host_syscall(__NR_clock_gettime, clock, &ts);
 	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
 }
 
 u64 machine_clock_ns(void)
 {
-	return host_clock(CLOCK_MONOTONIC);
+	return native_clock_ns(CLOCK_MONOTONIC);
 }
 
 u64 machine_realtime_ns(void)
 {
-	return host_clock(CLOCK_REALTIME);
+	return native_clock_ns(CLOCK_REALTIME);
 }
 
 /* ---- Log, panic ---- */

@@ -20,7 +20,8 @@
  *
  * A task is in one of three states:
  *   USER    guest code runs; the host mappings must be right
- *   KERNEL  holds a virtual CPU (a token); never looks at guest memory through host mappings
+ *   KERNEL  holds a virtual CPU (a token), or waits for one, or has lent it for a wait of the
+ *           kernel's own; never looks at guest memory through host mappings
  *   HOST    in a host call that may block; holds no token and no lock; signals interrupt it
  *
  * Kernel mode reaches guest memory only through page tables and direct map (mm.h: copy_to_mm,
@@ -49,8 +50,9 @@ enum task_state {
 
 /* Bits of native_task.work: something to do before the task returns to USER. */
 #define WORK_KILL 1u /* the thread group is exiting, or this thread must go (exec) */
-#define WORK_STOP 2u /* group stop asked for: native_task.stop_signal */
+#define WORK_STOP 2u /* look at hmm->stop_signal */
 #define WORK_FLUSH 4u /* the hmm has flush requests */
+#define WORK_SIGNAL 16u /* a sync_queue may hold a signal for this thread */
 #define WORK_EXEC 8u /* another thread's exec continues on this one, the host leader */
 
 struct hmm;
@@ -83,6 +85,13 @@ struct host_ucontext {
 	u64 uc_sigmask;
 };
 
+/* Signals of the kinds that the host may not block; one of each can be pending. */
+#define NR_SYNC_SIGNALS 6
+struct sync_queue {
+	u64 set;
+	struct host_siginfo info[NR_SYNC_SIGNALS];
+};
+
 struct native_task {
 	struct task_struct task; /* first */
 	struct hmm *hmm;
@@ -96,12 +105,18 @@ struct native_task {
 	struct host_siginfo siginfo;
 	struct host_ucontext *uc; /* frame of the entry into the kernel */
 	bool restart_always; /* -ERESTARTSYS came before the call had begun */
+	bool call_begun; /* -ERESTARTSYS came after that */
 	bool interrupted; /* the host call ended with -EINTR for want of a handler's word */
+	bool timed; /* task.restart.deadline is of this system call */
+	u32 stops_seen; /* hmm->nr_stops when this system call began */
 	bool service_irq;
-	int stop_signal;
+	u32 conts_seen; /* hmm->nr_conts when siginfo arrived */
 	bool temp_mask_set; /* sigsuspend: temp_mask is in force instead of blocked */
 	u64 temp_mask;
-	u64 pending_sync; /* guest-blocked signals of the kinds that the host may not block */
+	struct sync_queue sync; /* sent to this thread; under hmm->lock */
+	struct sync_queue
+		raised; /* come from the host; the thread's own, also in its signal handler */
+	u64 sync_wait; /* rt_sigtimedwait() waits for these */
 	u64 io_dev; /* machine_block_rw() on this device may use io_fd directly */
 	int io_fd;
 	u32 parent_busy; /* the parent still looks at it: not to be freed */
@@ -143,6 +158,12 @@ struct native_task {
  * host processes may share one mm (vfork, CLONE_VM without CLONE_THREAD).
  */
 #define HMM_RING 16
+enum hmm_stopping {
+	STOP_NONE,
+	STOP_GATHER, /* the stopper waits for the others to leave the kernel */
+	STOP_RAISE, /* the host stops the process, or has */
+};
+
 struct hmm {
 	struct mm_struct *mm; /* changed only by its own last thread (exec, exit) */
 	struct list_head mm_node; /* in mm_machine.hmms, under mm_machine.lock */
@@ -151,7 +172,13 @@ struct hmm {
 	struct native_task *leader; /* the host thread whose id is the process's */
 	spinlock_t lock; /* tasks */
 	struct list_head tasks; /* native_task.hmm_node */
-	u32 stopping; /* futex: nobody may enter KERNEL but the stopper */
+	u32 stopping; /* enum hmm_stopping, a futex: if set, nobody may enter KERNEL but the stopper */
+	int stop_signal; /* under lock: the process is to stop; set with WORK_STOP */
+	u32 nr_stops, nr_conts; /* stops that took place; SIGCONTs sent, under lock */
+	u32 stops_ended; /* nr_stops of the last one that a SIGCONT met */
+	u64 stops_sent, stops_void; /* under lock: by guests, not yet taken; a SIGCONT was later */
+	pid_t stopper; /* thread that stops it */
+	struct sync_queue sync; /* sent to the process; under lock */
 	struct process_record *record; /* NULL: too many processes */
 	u32 running; /* host threads not yet gone, a parked leader left out */
 	u32 exec_seq; /* futex: bumped when a thread exits */
@@ -198,6 +225,16 @@ static inline bool hmm_flush_pending(struct hmm *hmm)
  * call is then restarted after the signal was handled (so nothing may have been consumed).
  */
 long host_call(long nr, long a, long b, long c, long d, long e, long f);
+/*
+ * With a relative timeout in args[arg], the address of a timespec (0: none) or milliseconds (below 0:
+ * none). Its time goes on over interruptions that are no affair of the guest's; the timespec is changed.
+ */
+struct call_timeout {
+	unsigned int arg;
+	bool in_ms;
+	int clock;
+};
+long host_call_timed(long nr, const long *args, const struct call_timeout *timeout);
 
 extern struct kernel_shared kernel_shared;
 #define machine_params (kernel_shared.params)
@@ -206,6 +243,10 @@ static inline void native_count(struct native_task *t, enum native_counter c, u6
 {
 	kernel_shared.counter[t->cpu][c] += n;
 }
+
+#define CLOCK_REALTIME 0
+#define CLOCK_MONOTONIC 1
+u64 native_clock_ns(int clock); /* machine.c */
 
 static inline u64 rdtsc(void)
 {
@@ -239,6 +280,9 @@ void cpu_forget_waiter(struct native_task *t);
 void cpu_init(unsigned int nr);
 void cpu_get(struct native_task *t); /* may sleep; state becomes KERNEL */
 void cpu_put(struct native_task *t); /* state becomes HOST */
+/* Around a wait in the host, in state KERNEL throughout. */
+void cpu_lend(struct native_task *t);
+void cpu_take_back(struct native_task *t);
 
 /* tlb.c */
 void tlb_init(void);
@@ -266,6 +310,7 @@ extern const struct file_operations device_file_ops;
 
 /* trap.c */
 void trap_init_thread(struct native_task *t); /* alternate stack, dispatch; on the thread itself */
+void kernel_enter(struct native_task *t); /* cpu_get() for whoever was not in the kernel */
 void exit_to_user(struct native_task *t);
 void trap_fastcall(struct native_task *t); /* state HOST before and after; t->uc is set */
 void return_to_user(struct host_ucontext *uc) __attribute__((noreturn));
@@ -278,7 +323,20 @@ void signal_force(struct native_task *t, int sig, int code, unsigned long addr);
 void signal_flush_handlers(struct native_task *t); /* exec */
 void signal_host_action(int sig, const struct k_sigaction *act);
 long signal_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
+
+/* sigsend.c: what the host cannot be left alone with; kill(), sigqueue() and their kin */
+bool signal_is_ours(int sig);
+long signal_send(struct native_task *t, pid_t pid, int sig);
+long send_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
+
+/* stop.c */
+bool stop_wanted(struct hmm *hmm);
 void group_stop(struct native_task *t);
+void hmm_stop(struct hmm *hmm, int sig);
+void stop_signal_taken(struct native_task *t, bool stop);
+void hmm_job_signal(struct hmm *hmm, int sig, bool sent); /* may sleep */
+void hmm_let_die(struct hmm *hmm);
+bool hmm_is_held(const struct hmm *hmm, const struct native_task *t);
 void signal_group_exit(struct native_task *t, int wait_status); /* whole group, current or not */
 
 #define PARK_WAKE 0x71756972u /* native_task.park: go on */

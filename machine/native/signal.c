@@ -7,8 +7,8 @@
  * no fatal or stop signal is ever at its default on the host: the guest's death and stopping happen
  * in exit_to_user(), with nothing held.
  *
- * The kinds a fault raises (SYNC_SIGNALS) are never blocked on the host; if the guest blocks one and
- * somebody sends it, it waits in pending_sync.
+ * The kinds a fault raises (SYNC_SIGNALS) are never blocked on the host: those that somebody sends wait
+ * in queues of our own, see sigsend.c.
  *
  * Frame on the guest's stack, as Linux lays it out:
  *
@@ -38,15 +38,8 @@ static void set_blocked(struct native_task *t, u64 mask)
 {
 	t->task.blocked = mask & ~(SIGBIT(SIGKILL) | SIGBIT(SIGSTOP));
 	t->uc->uc_sigmask = native_host_mask(t->task.blocked);
-	for (int sig = 1; t->pending_sync && sig <= SIGSYS; sig++) {
-		u64 bit = SIGBIT(sig);
-
-		if (!(t->pending_sync & bit) || (t->task.blocked & bit) || t->has_signal)
-			continue;
-		t->pending_sync &= ~bit;
-		t->siginfo = (struct host_siginfo){ .si_signo = sig, .si_code = SI_USER };
-		t->has_signal = true;
-	}
+	if (sync_pending(t) & ~t->task.blocked)
+		__atomic_fetch_or(&t->work, WORK_SIGNAL, __ATOMIC_SEQ_CST);
 }
 
 /* ---- Actions ----------------------------------------------------------------------------- */
@@ -56,7 +49,7 @@ static bool default_is_ignore(int sig)
 	return sig == SIGCHLD || sig == SIGCONT || sig == SIGURG || sig == SIGWINCH;
 }
 
-static bool default_is_stop(int sig)
+bool default_is_stop(int sig)
 {
 	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
 }
@@ -137,6 +130,8 @@ static long sys_rt_sigaction(struct native_task *t, int sig, unsigned long uact,
 		signal_host_action(sig, &new);
 	}
 	spin_unlock(&signal->siglock);
+	if (uact && new.handler == SIG_IGN)
+		sync_discard(t->hmm, sig);
 	if (uold && copy_to_mm(t->task.mm, uold, &old, sizeof(old)))
 		return -EFAULT;
 	return 0;
@@ -216,6 +211,48 @@ static long sys_rt_sigsuspend(struct native_task *t, unsigned long uset, size_t 
 	t->temp_mask = set;
 	t->temp_mask_set = true;
 	return host_call(__NR_rt_sigsuspend, (long)&host, 8, 0, 0, 0, 0);
+}
+
+static long sys_rt_sigpending(struct native_task *t, unsigned long uset, size_t sigsetsize)
+{
+	u64 set = 0;
+
+	if (sigsetsize > sizeof(set))
+		return -EINVAL;
+	host_syscall(__NR_rt_sigpending, &set, sizeof(set));
+	set = (set & ~SYNC_SIGNALS) | (sync_pending(t) & t->task.blocked);
+	return copy_to_mm(t->task.mm, uset, &set, sigsetsize) ? -EFAULT : 0;
+}
+
+/* The host knows of all signals but those of ours, whose coming ends its call. */
+static long sys_rt_sigtimedwait(struct native_task *t, const unsigned long *a)
+{
+	static const struct call_timeout timeout = { .arg = 2, .clock = CLOCK_MONOTONIC };
+	struct host_siginfo si = { 0 };
+	struct host_timespec ts;
+	u64 set, host;
+	long ret;
+
+	if (a[3] != 8)
+		return -EINVAL;
+	if (copy_from_mm(t->task.mm, &set, a[0], sizeof(set)) ||
+	    (a[2] && copy_from_mm(t->task.mm, &ts, a[2], sizeof(ts))))
+		return -EFAULT;
+	host = native_host_mask(set);
+	t->sync_wait = set & SYNC_SIGNALS;
+	if (sync_dequeue(t, t->sync_wait, &si)) {
+		ret = si.si_signo;
+	} else {
+		const long args[6] = { (long)&host, (long)&si, a[2] ? (long)&ts : 0, 8 };
+
+		ret = host_call_timed(__NR_rt_sigtimedwait, args, &timeout);
+		if ((ret == -EINTR || ret == -ERESTARTSYS) && sync_dequeue(t, t->sync_wait, &si))
+			ret = si.si_signo;
+	}
+	t->sync_wait = 0;
+	if (ret > 0 && a[1] && copy_to_mm(t->task.mm, a[1], &si, sizeof(si)))
+		return -EFAULT;
+	return ret;
 }
 
 /* ---- The FPU part of a frame ------------------------------------------------------------- */
@@ -356,17 +393,15 @@ bool signal_deliver(struct native_task *t)
 	spin_unlock(&signal->siglock);
 	during = t->temp_mask_set ? t->temp_mask : t->task.blocked;
 	t->temp_mask_set = false;
+	if (default_is_stop(sig))
+		stop_signal_taken(t, act.handler == SIG_DFL);
 	if (act.handler <= SIG_IGN) {
 		/* The mask of the interrupted frame is the kernel's own if it came in the window. */
 		t->uc->uc_sigmask = native_host_mask(t->task.blocked);
 		if (act.handler == SIG_IGN || default_is_ignore(sig))
 			return false;
-		if (default_is_stop(sig)) {
-			t->stop_signal = sig;
-			__atomic_fetch_or(&t->work, WORK_STOP, __ATOMIC_SEQ_CST);
-		} else {
+		if (!default_is_stop(sig))
 			die_of(t, sig);
-		}
 		return false;
 	}
 	if (!setup_frame(t, &act)) {
@@ -415,6 +450,7 @@ static long sys_rt_sigreturn(struct native_task *t)
 		signal_force(t, SIGSEGV, SI_KERNEL, 0);
 		return SYSCALL_REGS_SET;
 	}
+	t->task.restart.nr = 0;
 	*regs = uc.uc_mcontext;
 	regs->fpstate = keep.fpstate;
 	regs->cs = keep.cs;
@@ -430,248 +466,6 @@ static long sys_rt_sigreturn(struct native_task *t)
 	return SYSCALL_REGS_SET;
 }
 
-/* ---- Group exit and stop ----------------------------------------------------------------- */
-
-/* Give every task of t's group something to do. Also from other groups. */
-static void group_set_work(struct hmm *hmm, u32 work, int stop_signal)
-{
-	struct native_task *t;
-
-	spin_lock(&hmm->lock);
-	list_for_each_entry(t, &hmm->tasks, hmm_node) {
-		if (work == WORK_STOP)
-			t->stop_signal = stop_signal;
-		__atomic_fetch_or(&t->work, work, __ATOMIC_SEQ_CST);
-		if (t != current_native() &&
-		    __atomic_load_n(&t->state, __ATOMIC_SEQ_CST) != TASK_KERNEL)
-			native_kick(t);
-		if (work == WORK_STOP)
-			break; /* one stops them all */
-	}
-	spin_unlock(&hmm->lock);
-}
-
-void signal_group_exit(struct native_task *t, int wait_status)
-{
-	struct signal_struct *signal = t->task.signal;
-
-	spin_lock(&signal->siglock);
-	if (!signal->group_exit) {
-		signal->group_exit = true;
-		signal->group_exit_code = wait_status;
-	}
-	spin_unlock(&signal->siglock);
-	group_set_work(t->hmm, WORK_KILL, 0);
-}
-
-static void hmm_kill(struct hmm *hmm)
-{
-	struct signal_struct *signal;
-
-	spin_lock(&hmm->lock);
-	if (!list_empty(&hmm->tasks)) {
-		signal = list_first_entry(&hmm->tasks, struct native_task, hmm_node)->task.signal;
-		spin_lock(&signal->siglock);
-		if (!signal->group_exit) {
-			signal->group_exit = true;
-			signal->group_exit_code = SIGKILL;
-		}
-		spin_unlock(&signal->siglock);
-	}
-	spin_unlock(&hmm->lock);
-	group_set_work(hmm, WORK_KILL, 0);
-	/* Stopped on the host, it could not act on it. */
-	if (__atomic_load_n(&hmm->stopping, __ATOMIC_SEQ_CST))
-		host_syscall(__NR_kill, hmm->tgid, SIGCONT);
-}
-
-/* A kicked task leaves state USER with its answer, and WORK_KILL lets it not return. */
-void machine_kill_mm(struct mm_struct *mm)
-{
-	struct mm_machine *m = mm->machine;
-	struct hmm *hmm;
-
-	spin_lock(&m->lock);
-	list_for_each_entry(hmm, &m->hmms, mm_node)
-		hmm_kill(hmm);
-	spin_unlock(&m->lock);
-}
-
-bool machine_is_dying(void)
-{
-	return __atomic_load_n(&current_native()->work, __ATOMIC_SEQ_CST) & WORK_KILL;
-}
-
-/*
- * Stop the whole host process, so that its parent and the terminal see it. The host stops all
- * threads wherever they are, so none may be in the kernel with a lock: the gate in enter_kernel()
- * is closed and those inside are waited for.
- */
-void group_stop(struct native_task *t)
-{
-	struct hmm *hmm = t->hmm;
-	int sig = t->stop_signal;
-	struct k_sigaction dfl = { .flags = SA_RESTORER,
-				   .restorer = (unsigned long)native_restorer };
-	u64 mask = HOST_MASK_KERNEL & ~SIGBIT(sig);
-	struct native_task *other;
-	u32 none = 0;
-	bool busy;
-
-	__atomic_fetch_and(&t->work, ~WORK_STOP, __ATOMIC_SEQ_CST);
-	if (!__atomic_compare_exchange_n(&hmm->stopping, &none, 1, false, __ATOMIC_SEQ_CST,
-					 __ATOMIC_SEQ_CST))
-		return;
-	do {
-		busy = false;
-		spin_lock(&hmm->lock);
-		list_for_each_entry(other, &hmm->tasks, hmm_node)
-			if (other != t && other->state == TASK_KERNEL)
-				busy = true;
-		spin_unlock(&hmm->lock);
-		if (busy) {
-			cpu_put(t);
-			host_syscall(__NR_sched_yield);
-			cpu_get(t);
-		}
-	} while (busy);
-	cpu_put(t);
-	if (sig != SIGSTOP)
-		host_syscall(__NR_rt_sigaction, sig, &dfl, NULL, 8);
-	host_syscall(__NR_kill, hmm->tgid, sig);
-	host_syscall(__NR_rt_sigprocmask, 2, &mask, NULL, 8);
-	mask = HOST_MASK_KERNEL;
-	host_syscall(__NR_rt_sigprocmask, 2, &mask, NULL, 8);
-	if (sig != SIGSTOP)
-		signal_host_action(sig, &t->task.signal->action[sig]);
-	cpu_get(t);
-	__atomic_store_n(&hmm->stopping, 0, __ATOMIC_SEQ_CST);
-	host_syscall(__NR_futex, &hmm->stopping, 1 /* FUTEX_WAKE */, 0x7fffffff);
-}
-
-/* ---- Sending ----------------------------------------------------------------------------- */
-
-/*
- * SIGKILL and SIGSTOP of guests may not be the host's: they would hit anywhere in the kernel.
- * Returns false if pid is no guest's.
- */
-static bool kill_guest(pid_t pid, int sig)
-{
-	struct task_struct *task;
-	bool found = false;
-
-	spin_lock(&tasklist_lock);
-	task = find_task_by_pid(pid);
-	if (task) {
-		struct native_task *nt = (struct native_task *)task;
-
-		found = true;
-		if (sig == SIGKILL) {
-			signal_group_exit(nt, SIGKILL);
-			/* Stopped on the host, it could not act on it. */
-			if (__atomic_load_n(&nt->hmm->stopping, __ATOMIC_SEQ_CST))
-				host_syscall(__NR_kill, nt->hmm->tgid, SIGCONT);
-		} else
-			group_set_work(nt->hmm, WORK_STOP, SIGSTOP);
-	}
-	spin_unlock(&tasklist_lock);
-	return found;
-}
-
-static bool must_be_ours(int sig)
-{
-	return sig == SIGKILL || sig == SIGSTOP;
-}
-
-static long send_one(struct native_task *t, pid_t pid, int sig)
-{
-	(void)t;
-	if (must_be_ours(sig)) {
-		long ret = host_syscall(__NR_kill, pid, 0); /* exists, and may we? */
-
-		if (ret)
-			return ret;
-		if (kill_guest(pid, sig))
-			return 0;
-	}
-	return host_syscall(__NR_kill, pid, sig);
-}
-
-/* Guests of process group pgrp (0: all but the caller's), one after the other by thread group. */
-static long send_group(struct native_task *t, pid_t pgrp, int sig)
-{
-	long ret = -ESRCH;
-	pid_t last = 0;
-
-	for (;;) {
-		struct task_struct *task;
-		pid_t next = 0x7fffffff;
-
-		spin_lock(&tasklist_lock);
-		list_for_each_entry(task, &task_list, tasks)
-			if (task->tgid > last && task->tgid < next)
-				next = task->tgid;
-		spin_unlock(&tasklist_lock);
-		if (next == 0x7fffffff)
-			return ret;
-		last = next;
-		if (pgrp ? host_syscall(__NR_getpgid, next) == pgrp : next != t->task.tgid) {
-			long one = send_one(t, next, sig);
-
-			if (ret)
-				ret = one;
-		}
-	}
-}
-
-static long sys_kill(struct native_task *t, pid_t pid, int sig)
-{
-	if (sig < 0 || sig > _NSIG)
-		return -EINVAL;
-	if (pid > 0)
-		return send_one(t, pid, sig);
-	if (pid == -1)
-		return send_group(t, 0, sig);
-	if (must_be_ours(sig)) {
-		pid_t pgrp = pid ? -pid : (pid_t)host_syscall(__NR_getpgid, 0);
-
-		return send_group(t, pgrp, sig);
-	}
-	return host_syscall(__NR_kill, pid, sig);
-}
-
-static long sys_tgkill(struct native_task *t, pid_t tgid, pid_t tid, int sig, bool has_tgid)
-{
-	if (sig < 0 || sig > _NSIG || tid <= 0 || (has_tgid && tgid <= 0))
-		return -EINVAL;
-	if (must_be_ours(sig)) {
-		long ret = has_tgid ? host_syscall(__NR_tgkill, tgid, tid, 0)
-				    : host_syscall(__NR_tkill, tid, 0);
-
-		if (ret)
-			return ret;
-		if (kill_guest(tid, sig))
-			return 0;
-	}
-	(void)t;
-	return has_tgid ? host_syscall(__NR_tgkill, tgid, tid, sig)
-			: host_syscall(__NR_tkill, tid, sig);
-}
-
-static long sys_sigqueueinfo(struct native_task *t, bool has_tgid, const unsigned long *args)
-{
-	pid_t tid = (pid_t)args[has_tgid];
-	int sig = (int)args[1 + has_tgid];
-	struct host_siginfo si;
-
-	if (copy_from_mm(t->task.mm, &si, args[2 + has_tgid], sizeof(si)))
-		return -EFAULT;
-	if (must_be_ours(sig))
-		return sys_kill(t, tid, sig);
-	return has_tgid ? host_syscall(__NR_rt_tgsigqueueinfo, args[0], tid, sig, &si)
-			: host_syscall(__NR_rt_sigqueueinfo, tid, sig, &si);
-}
-
 long signal_syscall(struct native_task *t, unsigned long nr, const unsigned long *args)
 {
 	switch (nr) {
@@ -685,17 +479,11 @@ long signal_syscall(struct native_task *t, unsigned long nr, const unsigned long
 		return sys_sigaltstack(t, args[0], args[1]);
 	case __NR_rt_sigsuspend:
 		return sys_rt_sigsuspend(t, args[0], args[1]);
-	case __NR_kill:
-		return sys_kill(t, (pid_t)args[0], (int)args[1]);
-	case __NR_tkill:
-		return sys_tgkill(t, 0, (pid_t)args[0], (int)args[1], false);
-	case __NR_tgkill:
-		return sys_tgkill(t, (pid_t)args[0], (pid_t)args[1], (int)args[2], true);
-	case __NR_rt_sigqueueinfo:
-		return sys_sigqueueinfo(t, false, args);
-	case __NR_rt_tgsigqueueinfo:
-		return sys_sigqueueinfo(t, true, args);
+	case __NR_rt_sigpending:
+		return sys_rt_sigpending(t, args[0], args[1]);
+	case __NR_rt_sigtimedwait:
+		return sys_rt_sigtimedwait(t, args);
 	default:
-		return SYSCALL_NOT_OURS;
+		return send_syscall(t, nr, args);
 	}
 }

@@ -71,20 +71,40 @@ enum {
 /* A result of do_syscall(): the registers are as they should be. */
 #define SYSCALL_REGS_SET (-100001L)
 
+/* Those of job control that the host queues. */
+static inline bool signal_is_job(int sig)
+{
+	return sig == SIGCONT || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
+}
+
 static inline bool signal_is_sync(int sig)
 {
 	return SYNC_SIGNALS >> (sig - 1) & 1;
 }
 
-/* A SIGSYS that a guest sent, and not native_kick(), which uses tgkill from within the machine. */
-static inline bool signal_is_guest_sigsys(const struct host_siginfo *si)
+/*
+ * Whether a SIGSYS was sent by native_kick(), for want of memory perhaps without its sender. A guest's
+ * does not come this way: sigsend.c.
+ */
+static inline bool signal_is_kick(int sig, const struct host_siginfo *si)
 {
-	return si->si_code == SI_USER || si->si_code == SI_QUEUE;
+	return sig == SIGSYS &&
+	       (si->si_code == SI_TKILL || (si->si_code == SI_USER && !(s32)si->fields[0]));
 }
 
 extern void (*const native_trap_entry)(int, struct host_siginfo *, struct host_ucontext *);
 
+/* sigsend.c */
+void sync_raised(struct native_task *t, const struct host_siginfo *si);
+bool sync_pull(struct native_task *t);
+bool sync_dequeue(struct native_task *t, u64 set, struct host_siginfo *si);
+u64 sync_pending(struct native_task *t);
+void sync_discard(struct hmm *hmm, int sig);
+void signal_give_back(struct native_task *t);
+void signal_leaving(struct native_task *t);
+
 void signal_force_info(struct native_task *t, const struct host_siginfo *si);
+bool default_is_stop(int sig);
 void fpu_frame_init(u8 *fpu);
 long wait_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
 long task_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);

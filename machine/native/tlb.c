@@ -271,7 +271,11 @@ void hmm_do_flush(struct hmm *hmm)
 	spin_unlock(&hmm->flush_lock);
 }
 
-static bool hmm_kick_users(struct hmm *hmm, bool kick)
+/*
+ * Whether some task may be running guest code. One that the host has stopped, with the kick queued
+ * for it, is not: looked for only after a while, or when the process is known to be stopped.
+ */
+static bool hmm_kick_users(struct hmm *hmm, bool kick, bool look)
 {
 	struct native_task *t;
 	bool any = false;
@@ -280,9 +284,9 @@ static bool hmm_kick_users(struct hmm *hmm, bool kick)
 	list_for_each_entry(t, &hmm->tasks, hmm_node) {
 		if (__atomic_load_n(&t->state, __ATOMIC_SEQ_CST) != TASK_USER)
 			continue;
-		any = true;
 		if (kick)
 			native_kick(t);
+		any |= !look || !hmm_is_held(hmm, t);
 	}
 	spin_unlock(&hmm->lock);
 	return any;
@@ -292,18 +296,21 @@ static void hmm_flush_remote(struct hmm *hmm, unsigned long start, unsigned long
 {
 	struct native_task *self = current_native();
 	u64 req = hmm_queue_flush(hmm, start, end);
+	bool late, stopped;
 
 	native_count(self, NC_TLB_SHOOTDOWN, 1);
-	if (hmm->dead || !hmm_kick_users(hmm, false))
+	if (hmm->dead || !hmm_kick_users(hmm, false, false))
 		return;
 	native_count(self, NC_TLB_KICK, 1);
-	hmm_kick_users(hmm, true);
+	hmm_kick_users(hmm, true, false);
 	for (unsigned int spins = 1;; spins++) {
 		if (__atomic_load_n(&hmm->flush_done, __ATOMIC_SEQ_CST) >= req)
 			return;
 		machine_relax(spins);
 		/* Nobody left in user mode, or someone whose signal came to nothing. */
-		if (spins % 1024 == 0 && !hmm_kick_users(hmm, spins % 65536 == 0))
+		late = spins % 65536 == 0;
+		stopped = __atomic_load_n(&hmm->stopping, __ATOMIC_SEQ_CST) == STOP_RAISE;
+		if (spins % 1024 == 0 && !hmm_kick_users(hmm, late, late || stopped))
 			return;
 	}
 }

@@ -16,7 +16,7 @@
 #include <quire/vmstat.h>
 
 #include "callsite.h"
-#include "native.h"
+#include "hostmem.h"
 #include "signal.h"
 
 #define PR_SET_SYSCALL_USER_DISPATCH 59
@@ -35,23 +35,50 @@ static bool in_kernel_text(u64 ip)
 	return ip >= (u64)__kernel_text_start && ip < (u64)__kernel_text_end;
 }
 
-/* Into state KERNEL, unless the process is being stopped: then only when it goes on. */
-static void cpu_get_unless_stopping(struct native_task *t)
+/*
+ * Into state KERNEL, unless the process is being stopped: then only when it goes on. The state tells
+ * first: either the stopper sees it and waits, or it is seen here that the gate is closed.
+ */
+void kernel_enter(struct native_task *t)
 {
+	u32 stopping;
+
 	for (;;) {
-		cpu_get(t);
-		if (!__atomic_load_n(&t->hmm->stopping, __ATOMIC_SEQ_CST))
-			return;
-		cpu_put(t);
-		host_syscall(__NR_futex, &t->hmm->stopping, 0 /* FUTEX_WAIT */, 1, NULL);
+		__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
+		stopping = __atomic_load_n(&t->hmm->stopping, __ATOMIC_SEQ_CST);
+		if (!stopping)
+			break;
+		__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
+		host_syscall(__NR_futex, &t->hmm->stopping, 0 /* FUTEX_WAIT */, stopping, NULL);
 	}
+	cpu_take_back(t);
 }
 
 /* ---- A host call ---------------------------------------------------------- */
 
+static void note_signal(struct native_task *t, const struct host_siginfo *si)
+{
+	t->siginfo = *si;
+	t->conts_seen = __atomic_load_n(&t->hmm->nr_conts, __ATOMIC_SEQ_CST);
+	t->has_signal = true;
+}
+
 static bool call_must_end(const struct native_task *t)
 {
 	return t->has_signal || (__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & ~WORK_FLUSH);
+}
+
+/* Whether somebody but this machine is to know that the call was interrupted. */
+static bool call_ends(struct native_task *t)
+{
+	sync_pull(t);
+	return call_must_end(t) || (t->sync_wait & sync_pending(t)) ||
+	       __atomic_load_n(&t->hmm->nr_stops, __ATOMIC_SEQ_CST) != t->stops_seen;
+}
+
+static bool is_interruption(long ret)
+{
+	return ret == -EINTR || ret == -ERESTARTSYS;
 }
 
 static long call_without_cpu(void *arg)
@@ -65,24 +92,95 @@ static long call_without_cpu(void *arg)
 	cpu_put(t);
 	ret = t->fast ? fastcall_window(arg, &t->work, &t->has_signal)
 		      : native_window(arg, &mask, &t->work);
-	cpu_get_unless_stopping(t);
+	kernel_enter(t);
+	return ret;
+}
+
+/* Once. *done: the result is final. */
+static long host_call_try(struct native_task *t, const long *args, bool *done)
+{
+	long ret;
+
+	*done = true;
+	t->call_begun = false;
+	/* A mask of the call's own may let one through that waits here, and not at the host. */
+	if (sync_pull(t)) {
+		ret = t->temp_mask_set ? -EINTR : -ERESTARTSYS;
+	} else {
+		ret = native_resumable(call_without_cpu, (void *)args);
+		*done = !is_interruption(ret) || call_ends(t);
+	}
+	if (ret == -ERESTARTSYS)
+		t->restart_always = !t->call_begun;
+	t->interrupted = ret == -EINTR;
 	return ret;
 }
 
 long host_call(long nr, long a, long b, long c, long d, long e, long f)
 {
+	const long args[7] = { nr, a, b, c, d, e, f };
 	struct native_task *t = current_native();
-	long args[7] = { nr, a, b, c, d, e, f };
+	bool done;
 	long ret;
 
-	do {
-		ret = native_resumable(call_without_cpu, args);
-		/* -EINTR for a kick that asked nothing of this task: nobody may know. */
-	} while ((ret == -EINTR || ret == -ERESTARTSYS) && !call_must_end(t));
-	if (ret == -ERESTARTSYS)
-		t->restart_always = true;
-	else if (ret == -EINTR)
+	do
+		ret = host_call_try(t, args, &done);
+	while (!done);
+	return ret;
+}
+
+/* What is left of the time is a call's next argument. */
+static void set_timeout(long *args, const struct call_timeout *timeout, u64 left)
+{
+	struct host_timespec *ts = (struct host_timespec *)args[1 + timeout->arg];
+
+	if (timeout->in_ms)
+		args[1 + timeout->arg] = (long)DIV_ROUND_UP(left, 1000000);
+	else
+		*ts = (struct host_timespec){ (s64)(left / 1000000000), (s64)(left % 1000000000) };
+}
+
+/* In nanoseconds; -1: there is none, or the host will refuse it. */
+static s64 get_timeout(const long *args, const struct call_timeout *timeout)
+{
+	long arg = args[1 + timeout->arg];
+	const struct host_timespec *ts = (const struct host_timespec *)arg;
+
+	if (timeout->in_ms)
+		return arg < 0 ? -1 : arg * 1000000;
+	if (!arg || arg == (long)HC_BAD_PTR || ts->tv_sec < 0 || ts->tv_sec > 1000000000 ||
+	    (u64)ts->tv_nsec >= 1000000000)
+		return -1;
+	return ts->tv_sec * 1000000000 + ts->tv_nsec;
+}
+
+long host_call_timed(long nr, const long *a, const struct call_timeout *timeout)
+{
+	long args[7] = { nr, a[0], a[1], a[2], a[3], a[4], a[5] }, ret;
+	struct native_task *t = current_native();
+	s64 ns = get_timeout(args, timeout);
+	u64 deadline, now;
+	bool again, done;
+
+	if (ns < 0)
+		return host_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	again = t->task.restart.again;
+	deadline = restart_deadline(&t->task, native_clock_ns(timeout->clock), (u64)ns);
+	t->timed = true;
+	for (;; again = true) {
+		if (again) {
+			now = native_clock_ns(timeout->clock);
+			set_timeout(args, timeout, now < deadline ? deadline - now : 0);
+		}
+		ret = host_call_try(t, args, &done);
+		if (done)
+			break;
+	}
+	/* Begun long ago, though not this time. */
+	if (again && ret == -ERESTARTSYS) {
 		t->interrupted = true;
+		ret = -EINTR;
+	}
 	return ret;
 }
 
@@ -98,17 +196,23 @@ static void kernel_mode_signal(struct native_task *t, int sig, const struct host
 		       (unsigned long)ip, (unsigned long)si->fields[0], t->task.pid, t->task.comm);
 		machine_panic("the guest kernel faulted");
 	}
-	if (sig != SIGSYS) {
-		t->siginfo = *si;
-		t->has_signal = true;
+	if (signal_is_sync(sig)) {
+		if (!signal_is_kick(sig, si))
+			sync_raised(t, si);
+	} else {
+		note_signal(t, si);
 	}
-	if (ip >= (u64)window_begin && ip <= (u64)window_syscall && call_must_end(t))
+	if (!call_must_end(t))
+		return;
+	if (ip >= (u64)window_begin && ip <= (u64)window_syscall) {
+		/* The instruction leaves its end in %rcx: then the host wants it made again. */
+		t->call_begun = ip == (u64)window_syscall && uc->uc_mcontext.cx == ip + 2;
 		uc->uc_mcontext.ip = (u64)window_abort;
-	if (ip >= (u64)fastcall_window_begin && ip <= (u64)fastcall_window_syscall &&
-	    call_must_end(t))
+	} else if (ip >= (u64)fastcall_window_begin && ip <= (u64)fastcall_window_syscall) {
+		t->call_begun = ip == (u64)fastcall_window_syscall && uc->uc_mcontext.cx == ip + 2;
 		uc->uc_mcontext.ip = (u64)fastcall_window_abort;
-	if (call_must_end(t))
-		uc->uc_sigmask = HOST_MASK_KERNEL;
+	}
+	uc->uc_sigmask = HOST_MASK_KERNEL;
 }
 
 /* ---- Into the kernel and out ------------------------------------------------------------- */
@@ -118,13 +222,15 @@ void exit_to_user(struct native_task *t)
 	for (;;) {
 		u32 work = __atomic_load_n(&t->work, __ATOMIC_SEQ_CST);
 
+		if (work & WORK_STOP)
+			__atomic_fetch_and(&t->work, ~WORK_STOP, __ATOMIC_SEQ_CST);
 		if (work & WORK_EXEC)
 			exec_continue(t);
 		else if (work & WORK_KILL)
 			do_exit(t, t->task.signal->group_exit_code);
-		else if (work & WORK_STOP)
+		else if (stop_wanted(t->hmm))
 			group_stop(t);
-		else if (t->has_signal)
+		else if (t->has_signal || sync_pull(t))
 			signal_deliver(t);
 		else if (hmm_flush_pending(t->hmm))
 			hmm_do_flush(t->hmm);
@@ -134,9 +240,7 @@ void exit_to_user(struct native_task *t)
 			if (!(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & ~WORK_FLUSH) &&
 			    !hmm_flush_pending(t->hmm))
 				return;
-			/* As in trap_entry(): who wants a flush may hold the only CPU. */
-			__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
-			cpu_get(t);
+			kernel_enter(t);
 		}
 	}
 }
@@ -171,14 +275,37 @@ static long do_syscall(struct native_task *t, unsigned long nr, const unsigned l
 	return ret;
 }
 
+/* Calls that end with EINTR when the process was stopped meanwhile, as in Linux. */
+static bool ends_by_stop(long nr)
+{
+	return nr == __NR_epoll_wait || nr == __NR_epoll_pwait || nr == __NR_epoll_pwait2 ||
+	       nr == __NR_semop || nr == __NR_semtimedop || nr == __NR_rt_sigtimedwait;
+}
+
+/* The process was stopped during the call, or is about to be. */
+static bool call_met_stop(struct native_task *t)
+{
+	int sig = t->siginfo.si_signo;
+
+	if (__atomic_load_n(&t->hmm->nr_stops, __ATOMIC_SEQ_CST) != t->stops_seen ||
+	    stop_wanted(t->hmm))
+		return true;
+	return t->has_signal && t->task.signal->action[sig].handler == SIG_DFL &&
+	       default_is_stop(sig);
+}
+
 /*
  * The result of an interrupted call: what the guest sees depends on whether a handler runs and
- * what it asked for. Called before the signal frame is built, which saves these registers.
+ * what it asked for. Called before the signal frame is built, which saves these registers. The call
+ * is made again as it was, or if time has gone by as restart_syscall().
  */
-static void syscall_interrupted(struct native_task *t, long nr, long ret)
+static void syscall_interrupted(struct native_task *t, unsigned long nr, const unsigned long *args,
+				long ret)
 {
 	struct host_sigcontext *regs = &t->uc->uc_mcontext;
+	struct restart_block *restart = &t->task.restart;
 	const struct k_sigaction *act = NULL;
+	bool timed = ret == -ERESTART_RESTARTBLOCK || (ret == -EINTR && t->timed);
 	bool again;
 
 	if (t->has_signal)
@@ -189,14 +316,21 @@ static void syscall_interrupted(struct native_task *t, long nr, long ret)
 		again = true;
 	else if (ret == -ERESTARTSYS)
 		again = t->restart_always || !act || (act->flags & SA_RESTART);
+	else if (ends_by_stop((long)nr))
+		again = !act && !call_met_stop(t);
 	else
 		again = !act; /* -EINTR of the host's: it knew SA_RESTART and did not restart */
-	if (again) {
-		regs->ax = (u64)nr;
-		regs->ip -= 2;
-	} else {
+	if (!again) {
 		regs->ax = (u64)-EINTR;
+		return;
 	}
+	if (timed) {
+		restart->nr = nr;
+		for (unsigned int i = 0; i < 6; i++)
+			restart->args[i] = args[i];
+	}
+	regs->ax = timed ? __NR_restart_syscall : nr;
+	regs->ip -= 2;
 }
 
 /*
@@ -213,9 +347,8 @@ static void syscall_undropped(struct host_sigcontext *regs)
 static void syscall_common(struct native_task *t)
 {
 	struct host_sigcontext *regs = &t->uc->uc_mcontext;
-	const unsigned long args[6] = {
-		regs->di, regs->si, regs->dx, regs->r10, regs->r8, regs->r9
-	};
+	struct restart_block *restart = &t->task.restart;
+	unsigned long args[6] = { regs->di, regs->si, regs->dx, regs->r10, regs->r8, regs->r9 };
 	unsigned long nr = regs->ax;
 	long ret;
 
@@ -224,13 +357,20 @@ static void syscall_common(struct native_task *t)
 	atomic_long_inc(&t->task.signal->nsyscalls);
 	if (nr < NATIVE_MAX_SYSCALL)
 		__atomic_fetch_add(&kernel_shared.syscall_count[nr], 1, __ATOMIC_RELAXED);
-	t->restart_always = false;
-	t->interrupted = false;
+	restart->again = nr == __NR_restart_syscall && restart->nr;
+	if (restart->again) {
+		nr = restart->nr;
+		for (unsigned int i = 0; i < 6; i++)
+			args[i] = restart->args[i];
+	}
+	t->restart_always = t->interrupted = t->timed = false;
+	t->stops_seen = __atomic_load_n(&t->hmm->nr_stops, __ATOMIC_SEQ_CST);
 	ret = do_syscall(t, nr, args);
 	if (ret == SYSCALL_REGS_SET)
 		return;
-	if (ret == -ERESTARTSYS || ret == -ERESTARTNOINTR || (ret == -EINTR && t->interrupted))
-		syscall_interrupted(t, (long)nr, ret);
+	if (ret == -ERESTARTSYS || ret == -ERESTARTNOINTR || ret == -ERESTART_RESTARTBLOCK ||
+	    (ret == -EINTR && t->interrupted))
+		syscall_interrupted(t, nr, args, ret);
 	else
 		regs->ax = (u64)ret;
 }
@@ -244,7 +384,7 @@ static void syscall_entry(struct native_task *t)
 
 void trap_fastcall(struct native_task *t)
 {
-	cpu_get_unless_stopping(t);
+	kernel_enter(t);
 	native_count(t, NC_FASTCALLS, 1);
 	if (!machine_is_dying())
 		syscall_common(t);
@@ -282,14 +422,12 @@ static void page_fault_entry(struct native_task *t)
 
 static void guest_signal_entry(struct native_task *t, int sig, const struct host_siginfo *si)
 {
-	if (signal_is_sync(sig) && si->si_code > 0) {
+	if (!signal_is_sync(sig))
+		note_signal(t, si);
+	else if (si->si_code > 0)
 		signal_force_info(t, si);
-	} else if (signal_is_sync(sig) && (t->task.blocked >> (sig - 1) & 1)) {
-		t->pending_sync |= 1ull << (sig - 1);
-	} else {
-		t->siginfo = *si;
-		t->has_signal = true;
-	}
+	else
+		sync_raised(t, si);
 }
 
 /* Flush and go on, without a CPU: whoever asked may hold the only one. */
@@ -306,7 +444,7 @@ static void answer_kick(struct native_task *t)
 static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *uc)
 {
 	struct native_task *t = current_native();
-	bool kick = sig == SIGSYS && si->si_code <= 0, call = false;
+	bool kick = signal_is_kick(sig, si), call = false;
 
 	if (in_kernel_text(uc->uc_mcontext.ip) && !fastcall_fixup(t, uc)) {
 		kernel_mode_signal(t, sig, si, uc);
@@ -314,15 +452,14 @@ static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *u
 	}
 	/* From here on nobody waits for this task to flush, however long it waits for a CPU. */
 	__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
-	if (kick)
+	if (sig == SIGSYS && si->si_code <= 0)
 		syscall_undropped(&uc->uc_mcontext);
-	if (kick && !__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) && !t->has_signal &&
-	    !signal_is_guest_sigsys(si)) {
+	if (kick && !__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) && !t->has_signal) {
 		answer_kick(t);
 		return;
 	}
 	t->uc = uc;
-	cpu_get_unless_stopping(t);
+	kernel_enter(t);
 	if (machine_is_dying())
 		; /* nothing that it still asks for, maybe on account of memory that is gone */
 	else if (sig == SIGSYS && (si->si_code == SYS_USER_DISPATCH || si->si_code == SYS_SECCOMP))
@@ -331,7 +468,7 @@ static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *u
 		page_fault_entry(t);
 	else if (sig == SIGILL && si->si_code > 0 && callsite_illegal(t, &uc->uc_mcontext, &call))
 		call ? syscall_entry(t) : (void)0;
-	else if (!kick || signal_is_guest_sigsys(si))
+	else if (!kick)
 		guest_signal_entry(t, sig, si);
 	exit_to_user(t);
 }

@@ -77,6 +77,7 @@ fastcall_window:
 	mov	%rdi, %rbx
 	mov	%rsi, %rbp
 	mov	%rdx, %r12
+	xor	%ecx, %ecx
 fastcall_window_begin:
 	mov	8(%rbx), %rdi
 	mov	16(%rbx), %rsi

@@ -66,6 +66,8 @@ CASES = [
     guest('eintr'),
     guest('fpu', timeout=120),
     guest('sigload', timeout=120),
+    guest('sigsync'),
+    guest('sigstop'),
     guest('pipes', timeout=120),
     guest('events'),
     guest('many', timeout=120),

@@ -164,7 +164,25 @@ long host_call(long nr, long a, long b, long c, long d, long e, long f)
 	return host_syscall6(nr, a, b, c, d, e, f);
 }
 
-long signal_syscall(struct native_task *t, unsigned long nr, const unsigned long *args)
+long host_call_timed(long nr, const long *a, const struct call_timeout *timeout)
+{
+	(void)timeout;
+	return host_syscall6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+bool signal_is_ours(int sig)
+{
+	(void)sig;
+	return false;
+}
+
+long signal_send(struct native_task *t, pid_t pid, int sig)
+{
+	(void)t, (void)pid, (void)sig;
+	return -ENOSYS;
+}
+
+long send_syscall(struct native_task *t, unsigned long nr, const unsigned long *args)
 {
 	(void)t, (void)nr, (void)args;
 	return -ENOSYS;
