@@ -31,6 +31,7 @@ struct options {
 	bool verbose;
 	bool wait; /* for guests left in the background */
 	const char *force_fallback; /* NULL, or a comma list of: memfd, seccomp (for tests) */
+	int64_t fail_slab, fail_page; /* the Nth allocation fails (for tests); 0: none */
 	char **program; /* argv of the guest */
 };
 

@@ -366,6 +366,8 @@ static void build(struct machine *m, int keeper_fd)
 		log_fd = open("/dev/null", O_WRONLY);
 	p->log_fd = move_fd(log_fd, floor + 2);
 	p->fd_floor = floor;
+	p->fail_slab = m->opt->fail_slab;
+	p->fail_page = m->opt->fail_page;
 	p->fill_4k = m->opt->fill_4k;
 	p->trace = m->opt->trace;
 	p->verbose = m->opt->verbose;

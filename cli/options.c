@@ -43,6 +43,9 @@ static const char help[] =
 	"                    memfd (RAM is a memfd, not a file system with huge pages), seccomp\n"
 	"                    (a filter catches system calls, not user dispatch), nopatch (every\n"
 	"                    system call is a signal), or several: memfd,seccomp\n"
+	"  --fail POINT=N    for tests: the Nth allocation fails that reaches the point, failslab "
+	"(kernel\n"
+	"                    objects) or fail_page_alloc (pages), from the boot on\n"
 	"  --verbose         tell on standard error what the machine is made of, and of its "
 	"events\n"
 	"  -h, --help        this text\n"
@@ -180,6 +183,7 @@ enum {
 	OPT_TRACE,
 	OPT_FILL,
 	OPT_FALLBACK,
+	OPT_FAIL,
 	OPT_VERBOSE,
 	OPT_WAIT
 };
@@ -192,12 +196,31 @@ static const struct option long_options[] = {
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "fill", required_argument, NULL, OPT_FILL },
 	{ "fallback", required_argument, NULL, OPT_FALLBACK },
+	{ "fail", required_argument, NULL, OPT_FAIL },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
 	{ "wait", no_argument, NULL, OPT_WAIT },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
 };
+
+static void take_fail(struct options *o, const char *text)
+{
+	const char *number = strchr(text, '=');
+	size_t len = number ? (size_t)(number - text) : 0;
+	char *end = NULL;
+	long nth = number ? strtol(number + 1, &end, 10) : 0;
+
+	if (nth < 1 || *end)
+		die(EXIT_QUIRE, "--fail '%s' is not a point of failure and a number", text);
+	if (len == 8 && !strncmp(text, "failslab", len))
+		o->fail_slab = nth;
+	else if (len == 15 && !strncmp(text, "fail_page_alloc", len))
+		o->fail_page = nth;
+	else
+		die(EXIT_QUIRE, "--fail '%s' is not known; it can be: failslab, fail_page_alloc",
+		    text);
+}
 
 static void take_option(struct options *o, int option)
 {
@@ -226,6 +249,9 @@ static void take_option(struct options *o, int option)
 	case OPT_FALLBACK:
 		check_fallback(optarg);
 		o->force_fallback = optarg;
+		break;
+	case OPT_FAIL:
+		take_fail(o, optarg);
 		break;
 	case OPT_VERBOSE:
 		o->verbose = true;

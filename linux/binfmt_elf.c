@@ -62,15 +62,19 @@ static bool elf_hdr_valid(const struct elf64_hdr *ehdr)
 	return !memcmp(ehdr->e_ident, magic, SELFMAG) && ehdr->e_machine == EM_X86_64;
 }
 
-/* False: no program headers, too many, or they cannot be read. */
-static bool load_phdrs(struct elf_image *image)
+/* invalid: what to return if there are no program headers, too many, or they cannot be read. */
+static int load_phdrs(struct elf_image *image, int invalid)
 {
 	size_t size = sizeof(struct elf64_phdr) * image->ehdr.e_phnum;
+	int err;
 
 	if (image->ehdr.e_phentsize != sizeof(struct elf64_phdr) || !size || size > PAGE_SIZE)
-		return false;
+		return invalid;
 	image->phdrs = kmalloc(size, GFP_KERNEL);
-	return image->phdrs && !elf_read(image->file, image->phdrs, size, image->ehdr.e_phoff);
+	if (!image->phdrs)
+		return -ENOMEM;
+	err = elf_read(image->file, image->phdrs, size, image->ehdr.e_phoff);
+	return err && err != -ENOMEM ? invalid : err;
 }
 
 /* Iterates over the PT_LOAD headers of an image. */
@@ -223,7 +227,8 @@ static int open_interpreter(const struct elf_image *prog, struct elf_image *inte
 	if (!err && path[phdr->p_filesz - 1])
 		err = -ENOEXEC;
 	if (!err) {
-		struct file *file = machine_open_exec(path);
+		/* Linux takes an empty name for the working directory, which cannot be run. */
+		struct file *file = *path ? machine_open_exec(path) : ERR_PTR(-EACCES);
 
 		if (IS_ERR(file))
 			err = PTR_ERR(file);
@@ -568,12 +573,14 @@ static int read_headers(struct elf_image *prog, struct elf_image *interp)
 	int err;
 
 	if (!elf_hdr_valid(&prog->ehdr) ||
-	    (prog->ehdr.e_type != ET_EXEC && prog->ehdr.e_type != ET_DYN) || !load_phdrs(prog))
+	    (prog->ehdr.e_type != ET_EXEC && prog->ehdr.e_type != ET_DYN))
 		return -ENOEXEC;
-	err = open_interpreter(prog, interp);
-	if (!err && interp->file && (!elf_hdr_valid(&interp->ehdr) || !load_phdrs(interp)))
-		err = -ELIBBAD;
-	return err;
+	err = load_phdrs(prog, -ENOEXEC);
+	if (!err)
+		err = open_interpreter(prog, interp);
+	if (err || !interp->file)
+		return err;
+	return elf_hdr_valid(&interp->ehdr) ? load_phdrs(interp, -ELIBBAD) : -ELIBBAD;
 }
 
 int load_elf_binary(struct linux_binprm *bprm, struct file *file, const char *buf)

@@ -122,6 +122,8 @@ void bprm_pop_string(struct linux_binprm *bprm)
 
 int bprm_init(struct linux_binprm *bprm, const char *filename)
 {
+	int err;
+
 	memset(bprm, 0, sizeof(*bprm));
 	bprm->filename = filename;
 	bprm->arg_pages = kcalloc(MAX_ARG_PAGES, sizeof(struct page *), GFP_KERNEL);
@@ -129,7 +131,10 @@ int bprm_init(struct linux_binprm *bprm, const char *filename)
 		return -ENOMEM;
 	bprm->arg_top = MAX_ARG_PAGES * PAGE_SIZE;
 	bprm->arg_pos = bprm->arg_top - ARG_TOP_GAP;
-	return bprm_push_string(bprm, filename);
+	err = bprm_push_string(bprm, filename);
+	if (err)
+		bprm_free(bprm);
+	return err;
 }
 
 void bprm_free(struct linux_binprm *bprm)

@@ -6,6 +6,7 @@
  * The command calls from its own libc stack; the core needs a kernel stack with a task at its low
  * end, so each call moves to a service stack. The command makes one call at a time.
  */
+#include <quire/fault-inject.h>
 #include <quire/slab.h>
 #include <quire/sprintf.h>
 #include <quire/string.h>
@@ -63,6 +64,8 @@ static long do_boot(void *unused)
 	native_fd_floor = machine_params.fd_floor;
 	cpu_init(machine_params.nr_cpus);
 	cpu_get(t);
+	failslab.nth = machine_params.fail_slab;
+	fail_page_alloc.nth = machine_params.fail_page;
 	ret = mm_init();
 	if (!ret) {
 		fork_init();
@@ -111,17 +114,33 @@ struct first_guest {
 	struct native_task *task;
 };
 
+static int first_task_alloc(struct native_task **nt, struct hmm **hmm)
+{
+	*nt = native_task_alloc();
+	if (!*nt)
+		return -ENOMEM;
+	*hmm = hmm_alloc();
+	if (*hmm && !task_init(&(*nt)->task, NULL))
+		return 0;
+	if (*hmm)
+		hmm_put(*hmm);
+	native_task_free(*nt);
+	return -ENOMEM;
+}
+
 static long first_guest_make(void *arg)
 {
 	struct first_guest *first = arg;
 	struct native_task *self = current_native(), *nt;
 	struct hmm *hmm;
+	int err;
 
 	cpu_get(self);
-	nt = native_task_alloc();
-	hmm = hmm_alloc();
-	if (!nt || !hmm || task_init(&nt->task, NULL))
-		machine_panic("no memory for the first process");
+	err = first_task_alloc(&nt, &hmm);
+	if (err) {
+		cpu_put(self);
+		return err;
+	}
 	first->task = nt;
 	nt->hmm = hmm; /* with the reference of hmm_alloc() */
 	list_add_tail(&nt->hmm_node, &hmm->tasks);
@@ -192,7 +211,9 @@ static void entry_first_guest(const char *path, char **argv, char **envp)
 	static struct first_guest first; /* the caller's stack will be unmapped */
 
 	first = (struct first_guest){ .path = path, .argv = argv, .envp = envp };
-	on_service_stack(first_guest_make, &first);
+	kernel_shared.first_exec_error = (int)-on_service_stack(first_guest_make, &first);
+	if (kernel_shared.first_exec_error)
+		host_syscall(__NR_exit_group, 126);
 	/* Room for the frame above. */
 	native_on_stack(first_guest_run, &first, (u8 *)first.task + KSTACK_SIZE - 1024);
 	__builtin_unreachable();
@@ -219,6 +240,8 @@ static long do_snapshot(void *arg)
 	}
 	for (unsigned int e = 0; e < NR_VM_EVENT_ITEMS && e < 32; e++)
 		s->vm_event[e] = all_vm_events(e);
+	s->failed_allocations = (u64)atomic_long_read(&failslab.failed) +
+				(u64)atomic_long_read(&fail_page_alloc.failed);
 	s->file_pages = node_page_state(NR_FILE_PAGES);
 	s->slab_pages = node_page_state(NR_SLAB_UNRECLAIMABLE);
 	s->pgtable_pages = node_page_state(NR_PAGETABLE);

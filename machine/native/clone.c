@@ -87,7 +87,7 @@ struct native_task *native_task_alloc(void)
 	return nt;
 }
 
-static void native_task_free(struct native_task *nt)
+void native_task_free(struct native_task *nt)
 {
 	thread_slot_free(nt);
 	__atomic_fetch_sub(&kernel_shared.nr_tasks, 1, __ATOMIC_SEQ_CST);

@@ -118,7 +118,9 @@ void machine_stop(const char *text)
 		return;
 	strscpy(kernel_shared.panic, text, sizeof(kernel_shared.panic));
 	machine_log(LOG_ERR, text, strlen(text));
-	host_syscall_raw(__NR_kill, machine_params.keeper_pid, 15);
+	/* There is none while the machine boots. */
+	if (machine_params.keeper_pid)
+		host_syscall_raw(__NR_kill, machine_params.keeper_pid, 15);
 }
 
 void machine_panic(const char *text)

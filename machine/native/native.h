@@ -344,6 +344,7 @@ void signal_group_exit(struct native_task *t, int wait_status); /* whole group, 
 /* clone.c, exit.c, exec.c */
 void hmm_del_task(struct native_task *nt);
 struct native_task *native_task_alloc(void);
+void native_task_free(struct native_task *nt); /* no thread has run on it */
 void native_task_bury(struct native_task *nt);
 void native_task_reap(void); /* frees the stacks of the dead */
 long clone_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);

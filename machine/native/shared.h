@@ -39,6 +39,7 @@ struct machine_params {
 	bool trace;
 	bool verbose;
 	bool randomize; /* ASLR, as the host would for this process */
+	int64_t fail_slab, fail_page; /* the Nth allocation fails; 0: none */
 	bool use_seccomp; /* user dispatch is not available */
 	bool patch_calls; /* call sites used often become jumps */
 	uint8_t thp_disable; /* prctl(PR_GET_THP_DISABLE) of the command */
@@ -183,6 +184,7 @@ struct machine_snapshot {
 	uint64_t zone_free[3][PROC_RECORD_ORDERS]; /* blocks */
 	const char *zone_name[3];
 	uint64_t vm_event[32];
+	uint64_t failed_allocations; /* on purpose */
 	uint64_t file_pages, slab_pages, pgtable_pages, kernel_stack_kb;
 };
 

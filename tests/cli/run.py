@@ -72,6 +72,10 @@ def test_wrong_values():
     fails(['run', '--report', 'xml', 'true'], 125, 'none, text, json')
     fails(['run', '--fill', '8k', 'true'], 125, '4k, auto')
     fails(['run', '--fallback', 'memfd,none', 'true'], 125, 'memfd, seccomp')
+    for ram in '0', '', '1E', 'G', '0x10000000', '1.5G', ' 64M', '64M ', '99999999G', '18446744073709551616':
+        fails(['run', '--ram', ram, 'true'], 125, '--ram')
+    for fail in 'failslab', 'failslab=', 'failslab=0', 'failslab=x', 'slab=1', '=1', 'failslab=1x':
+        fails(['run', '--fail', fail, 'true'], 125, '--fail')
 
 
 def test_status_is_the_programs():
@@ -86,6 +90,21 @@ def test_status_is_the_programs():
 def test_cannot_run():
     fails(['run', 'no-such-program-here'], 127, "cannot run 'no-such-program-here'")
     fails(['run', '/no/such/program'], 127, "cannot run '/no/such/program'")
+    with tempfile.TemporaryDirectory() as d:
+        for name, text, status, why in (
+                ('empty', b'', 126, 'Exec format error'),
+                ('cut', b'\x7fELF', 126, 'Exec format error'),
+                ('arm', b'\x7fELF\2\1\1' + bytes(11) + b'\xb7' + bytes(200), 126,
+                 'Exec format error'),
+                ('loop', b'#!' + d.encode() + b'/loop\n', 126, 'Too many levels'),
+                ('lost', b'#!/no/such/shell\n', 127, 'No such file'),
+                ('long', b'#!/' + b'x' * 300 + b'\n', 126, 'Exec format error')):
+            with open(os.path.join(d, name), 'wb') as f:
+                f.write(text)
+            os.chmod(f.name, 0o755)
+            fails(['run', f.name], status, why)
+    fails(['run', 'bash', '-c', '/bin/true $(printf %0131072d 1)'], 126, 'Argument list too long')
+    fails(['run', ''], 127, 'cannot run')
     fails(['run', '/etc/passwd'], 126, "cannot run '/etc/passwd'")
     fails(['run', '/'], 126, "cannot run '/'")
 
