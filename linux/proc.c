@@ -10,6 +10,7 @@
  * address space is read with a reference on the mm and under its mmap_lock, so any process may ask
  * about any other, also while that one exits.
  */
+#include "ipc.h"
 #include "proc.h"
 
 #include <quire/kernel.h>
@@ -31,6 +32,7 @@ static const struct proc_file system_files[] = {
 	{ "loadavg", PROC_LOADAVG },
 	{ "zoneinfo", PROC_ZONEINFO },
 	{ "sys/vm/mmap_min_addr", PROC_SYS_MMAP_MIN_ADDR },
+	{ "sysvipc/shm", PROC_SYSVIPC_SHM },
 };
 
 static const struct proc_file pid_files[] = {
@@ -112,7 +114,7 @@ enum proc_kind proc_lookup(const char *path, struct task_struct *self, pid_t *pi
 	path++;
 	if (!take_component(&path, "proc"))
 		return PROC_NONE;
-	if (!strchr(path, '/') || !strncmp(path, "sys/", 4))
+	if (!strchr(path, '/') || !strncmp(path, "sys", 3))
 		return find_file(system_files, ARRAY_SIZE(system_files), path);
 	if (take_component(&path, "self")) {
 		tgid = self->tgid;
@@ -183,6 +185,9 @@ static int show_system(struct seq_file *m, enum proc_kind kind, struct host_text
 		return 0;
 	case PROC_SYS_MMAP_MIN_ADDR:
 		seq_printf(m, "%lu\n", mmap_min_addr);
+		return 0;
+	case PROC_SYSVIPC_SHM:
+		sysvipc_shm_show(m);
 		return 0;
 	case PROC_SLABINFO:
 		slabinfo_show(m);

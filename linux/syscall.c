@@ -14,6 +14,8 @@
 #include <quire/unistd.h>
 #include <quire/vmstat.h>
 
+#include "ipc.h"
+
 typedef long (*syscall_fn)(struct task_struct *task, const unsigned long *args);
 
 #define SYSCALL(name) static long sys_##name(struct task_struct *task, const unsigned long *args)
@@ -372,6 +374,28 @@ SYSCALL(process_vm_readv)
 SYSCALL(process_vm_writev)
 {
 	return process_vm_rw(task, args, true);
+}
+
+/* ---- System V shared memory ----------------------------------------------------------------- */
+
+SYSCALL(shmget)
+{
+	return ipc_shmget(task, (s32)args[0], args[1], (int)args[2]);
+}
+
+SYSCALL(shmat)
+{
+	return ipc_shmat(task, (int)args[0], args[1], (int)args[2]);
+}
+
+SYSCALL(shmdt)
+{
+	return ipc_shmdt(task, args[0]);
+}
+
+SYSCALL(shmctl)
+{
+	return ipc_shmctl(task, (int)args[0], (int)args[1], args[2]);
 }
 
 /* ---- Futexes and threads -------------------------------------------------------------------- */
@@ -752,10 +776,10 @@ static const syscall_fn syscall_table[NR_SYSCALLS] = {
 	[__NR_futex_wake] = sys_ni_syscall,
 	[__NR_futex_wait] = sys_ni_syscall,
 	[__NR_futex_requeue] = sys_ni_syscall,
-	[__NR_shmget] = sys_ni_syscall,
-	[__NR_shmat] = sys_ni_syscall,
-	[__NR_shmdt] = sys_ni_syscall,
-	[__NR_shmctl] = sys_ni_syscall,
+	[__NR_shmget] = sys_shmget,
+	[__NR_shmat] = sys_shmat,
+	[__NR_shmdt] = sys_shmdt,
+	[__NR_shmctl] = sys_shmctl,
 	[__NR_migrate_pages] = sys_ni_syscall,
 	[__NR_move_pages] = sys_ni_syscall,
 	[__NR_set_mempolicy_home_node] = sys_ni_syscall,

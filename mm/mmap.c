@@ -298,6 +298,8 @@ static const struct vm_operations_struct *file_vm_ops(const struct file *file)
 {
 	if (!file || file->f_op || file->f_inode->i_kind == INODE_ZERO)
 		return NULL;
+	if (file->f_inode->i_vm_ops)
+		return file->f_inode->i_vm_ops;
 	return file->f_inode->i_kind == INODE_SHMEM ? &shmem_vm_ops : &generic_file_vm_ops;
 }
 
@@ -415,10 +417,13 @@ static int mmap_region(struct mmap_request *req)
 		if (err)
 			return err;
 	}
-	if (vma)
+	if (vma) {
 		vma_link(vma);
-	else
+		if (req->file && req->file->f_inode->i_vm_ops && vma->vm_ops->open)
+			vma->vm_ops->open(vma);
+	} else {
 		vma_merge_new_range(&m);
+	}
 	vm_stat_account(mm, req->vm_flags, (long)pages);
 	if (req->vm_flags & VM_LOCKED)
 		mm->locked_vm += pages;

@@ -47,7 +47,7 @@ static struct page *shmem_get_page(struct address_space *mapping, pgoff_t index)
 	return page;
 }
 
-static vm_fault_t shmem_fault(struct vm_fault *vmf)
+vm_fault_t shmem_fault(struct vm_fault *vmf)
 {
 	struct inode *inode = vmf->vma->vm_file->f_inode;
 	struct address_space *mapping = &inode->i_data;

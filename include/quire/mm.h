@@ -111,7 +111,8 @@ struct vm_fault {
 
 /* How a kind of mapping behaves. All called with mmap_lock held. */
 struct vm_operations_struct {
-	void (*open)(struct vm_area_struct *vma); /* the VMA was copied: split, fork */
+	/* The VMA was copied (split, fork), or mapped from an inode that has i_vm_ops. */
+	void (*open)(struct vm_area_struct *vma);
 	void (*close)(struct vm_area_struct *vma); /* the VMA goes away; such are not merged away */
 	/* The VMA's addresses are given up. Merging is none of that: another VMA has them then. */
 	void (*unmapped)(struct vm_area_struct *vma);
@@ -144,6 +145,7 @@ struct vm_operations_struct {
 
 extern const struct vm_operations_struct generic_file_vm_ops; /* regular files */
 extern const struct vm_operations_struct shmem_vm_ops; /* shared memory objects */
+vm_fault_t shmem_fault(struct vm_fault *vmf); /* its fault, for kinds of such objects */
 
 /* ---- mmap and its family: Linux's results and errnos -------------------------------------- */
 

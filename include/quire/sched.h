@@ -132,6 +132,9 @@ void mm_set_rlimits(struct mm_struct *mm, struct signal_struct *signal);
 
 /* The thread that runs. */
 struct task_struct *machine_current(void);
+/* Effective user and group of the thread that runs; whether it is in a group. */
+void machine_current_cred(u32 *euid, u32 *egid);
+bool machine_in_group(u32 gid);
 /*
  * As machine_wait(), but ends with -EINTR when a signal of the guest or a kill arrives. Signals are
  * delivered with the guest's mask.
@@ -198,6 +201,11 @@ void futex_exec_task(struct task_struct *task);
 void futex_forget_task(struct task_struct *task);
 void futex_init(void);
 
+/* ---- linux/ipc_shm.c: System V shared memory ----------------------------------------------- */
+
+void ipc_init(void); /* boot, after mm_init() */
+void ipc_shutdown(void); /* no task is left: all segments go */
+
 /* ---- linux/syscall.c: the calls that Quire answers itself ---------------------------------- */
 
 #define SYSCALL_NOT_OURS (-100000L)
@@ -227,6 +235,7 @@ enum proc_kind {
 	PROC_LOADAVG,
 	PROC_ZONEINFO,
 	PROC_SYS_MMAP_MIN_ADDR,
+	PROC_SYSVIPC_SHM,
 	PROC_PID_MAPS,
 	PROC_PID_SMAPS,
 	PROC_PID_SMAPS_ROLLUP,

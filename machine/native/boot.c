@@ -70,6 +70,7 @@ static long do_boot(void *unused)
 	if (!ret) {
 		fork_init();
 		futex_init();
+		ipc_init();
 		tlb_init();
 		callsite_init();
 		exec_init();
@@ -280,6 +281,7 @@ static long do_shutdown(void *arg)
 
 	cpu_get(t);
 	native_task_reap();
+	ipc_shutdown();
 	ret = inodes_shutdown();
 	if (ret)
 		printk(LOG_ERR, "a file could not be written back: error %d", -ret);

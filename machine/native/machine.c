@@ -135,6 +135,24 @@ void machine_random(void *buf, size_t len)
 	host_syscall(__NR_getrandom, buf, len, 0);
 }
 
+void machine_current_cred(u32 *euid, u32 *egid)
+{
+	*euid = (u32)host_syscall(__NR_geteuid);
+	*egid = (u32)host_syscall(__NR_getegid);
+}
+
+bool machine_in_group(u32 gid)
+{
+	u32 groups[64], uid, egid;
+	long n = host_syscall(__NR_getgroups, ARRAY_SIZE(groups), groups);
+
+	machine_current_cred(&uid, &egid);
+	for (long i = 0; i < n; i++)
+		if (groups[i] == gid)
+			return true;
+	return gid == egid;
+}
+
 struct task_struct *machine_current(void)
 {
 	return &current_native()->task;

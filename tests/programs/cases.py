@@ -45,6 +45,7 @@ CASES = [
     guest('cow-static'),
     guest('cow-static-pie'),
     guest('callsites'),
+    guest('shm'),
     guest('efault'),
     guest('badptr', quick=False),
     guest('segv'),
