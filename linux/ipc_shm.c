@@ -583,6 +583,9 @@ void sysvipc_shm_show(struct seq_file *m)
 void ipc_init(void)
 {
 	mutex_init(&shm_lock);
+	memset(shm_ids, 0, sizeof(shm_ids));
+	shm_used = shm_seq = 0;
+	shm_tot = 0;
 	shm_cachep =
 		kmem_cache_create("shmid_kernel", sizeof(struct shmid_kernel), 0, SLAB_PANIC, NULL);
 }

@@ -234,6 +234,7 @@ static inline int linux_up(u64 ram, unsigned int cpus)
 	if (!err) {
 		fork_init();
 		futex_init();
+		ipc_init();
 	}
 	return err;
 }
