@@ -42,6 +42,7 @@ static inline struct counters counters_now(void)
 {
 	struct counters c = { 0 };
 
+	ipc_shutdown();
 	assert_int_equal(inodes_shutdown(), 0);
 	c.objects = kmem_cache_shrink_all();
 	drain_all_pages();
