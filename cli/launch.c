@@ -203,10 +203,63 @@ static int open_huge_tmpfs(void)
 	return fd;
 }
 
+/*
+ * The limit of file sizes is meant for the program, not for the machine that it runs on: RAM is a file.
+ * Here a file that is too large all the same is an error like others.
+ */
+static struct sigaction program_xfsz, program_bus;
+static struct rlimit program_fsize;
+
+static void lift_file_limit(void)
+{
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct rlimit most;
+
+	sigaction(SIGXFSZ, &ignore, &program_xfsz);
+	if (getrlimit(RLIMIT_FSIZE, &program_fsize))
+		return;
+	most = (struct rlimit){ program_fsize.rlim_max, program_fsize.rlim_max };
+	setrlimit(RLIMIT_FSIZE, &most);
+}
+
+static void restore_for_program(void)
+{
+	sigaction(SIGXFSZ, &program_xfsz, NULL);
+	if (program_bus.sa_handler == SIG_IGN)
+		sigaction(SIGBUS, &program_bus, NULL);
+	setrlimit(RLIMIT_FSIZE, &program_fsize);
+}
+
+static pid_t first_pid; /* for signal handlers */
+
+/* SIGBUS: the kernel's own, on RAM that the host cannot supply, or one that was sent to be passed on. */
+static void bus_error(int sig, siginfo_t *si, void *context)
+{
+	static const char text[] =
+		"quire: the host has no memory left for the machine's RAM; less --ram may help\n";
+
+	(void)context;
+	if (si->si_code <= 0) {
+		if (first_pid > 0)
+			kill(first_pid, sig);
+		return;
+	}
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(EXIT_QUIRE);
+	_exit(EXIT_QUIRE);
+}
+
 static int open_ram(struct machine *m)
 {
+	const struct sigaction bus = { .sa_sigaction = bus_error,
+				       .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	/* The kernel's stack, on which it may come, is in RAM, too. */
+	static char bus_stack[16384];
+	const stack_t stack = { .ss_sp = bus_stack, .ss_size = sizeof(bus_stack) };
 	int fd = forced(m, "memfd") ? -1 : open_huge_tmpfs();
 
+	sigaltstack(&stack, NULL);
+	sigaction(SIGBUS, &bus, &program_bus);
 	m->ram_kind = "tmpfs with huge pages";
 	if (fd < 0) {
 		m->ram_kind = "memfd";
@@ -464,6 +517,7 @@ static void first_guest(struct machine *m, const char *path, const sigset_t *mas
 {
 	extern char **environ;
 
+	restore_for_program();
 	forget_libc();
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	if (m->shared->params.use_seccomp && install_seccomp(m->entry)) {
@@ -604,9 +658,11 @@ int machine_run(struct machine *m)
 	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock))
 		die(EXIT_QUIRE, "no socket: %s", strerror(errno));
+	lift_file_limit();
 	build(m, sock[1]);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
 	sigprocmask(SIG_BLOCK, &all, &old);
 	m->start_ns = clock_ns();
 	m->start_tsc = __rdtsc();
@@ -620,6 +676,7 @@ int machine_run(struct machine *m)
 	m->first = fork();
 	if (m->first < 0)
 		die(EXIT_QUIRE, "cannot start a process: %s", strerror(errno));
+	first_pid = m->first;
 	if (!m->first)
 		first_guest(m, path, &old);
 	wait_first(m, &all);

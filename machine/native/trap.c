@@ -184,6 +184,8 @@ long host_call_timed(long nr, const long *a, const struct call_timeout *timeout)
 	return ret;
 }
 
+static const char no_host_memory[] = "the host has no memory left for the machine's RAM";
+
 /* A signal while the kernel ran: in the window, or the kernel's own mistake. */
 static void kernel_mode_signal(struct native_task *t, int sig, const struct host_siginfo *si,
 			       struct host_ucontext *uc)
@@ -192,6 +194,8 @@ static void kernel_mode_signal(struct native_task *t, int sig, const struct host
 
 	if (si->si_code > 0 &&
 	    (sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE)) {
+		if (sig == SIGBUS && si->fields[0] >= KERNEL_BASE && si->fields[0] < KERNEL_END)
+			machine_panic(no_host_memory);
 		printk(LOG_ERR, "kernel fault: signal %d at ip %lx, address %lx, pid %d (%s)", sig,
 		       (unsigned long)ip, (unsigned long)si->fields[0], t->task.pid, t->task.comm);
 		machine_panic("the guest kernel faulted");
@@ -440,6 +444,23 @@ static void answer_kick(struct native_task *t)
 	} while (hmm_flush_pending(t->hmm));
 }
 
+/*
+ * A page that the program may touch, and the host cannot supply it. Beyond the end of a file no
+ * host mapping is made, so that is none of these; devices may answer so.
+ */
+static void host_bus_error(struct native_task *t, const struct host_siginfo *si)
+{
+	struct mm_struct *mm = t->task.mm;
+	struct vm_area_struct *vma = lock_mm_and_find_vma(mm, si->fields[0]);
+	bool device = vma && vma->vm_flags & VM_PFNMAP;
+
+	if (vma)
+		up_read(&mm->mmap_lock);
+	if (!device)
+		machine_panic(no_host_memory);
+	guest_signal_entry(t, SIGBUS, si);
+}
+
 /* The host's handler for every signal. */
 static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *uc)
 {
@@ -466,6 +487,8 @@ static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *u
 		syscall_entry(t);
 	else if (sig == SIGSEGV && si->si_code > 0 && uc->uc_mcontext.trapno == TRAP_PAGE_FAULT)
 		page_fault_entry(t);
+	else if (sig == SIGBUS && si->si_code == BUS_ADRERR)
+		host_bus_error(t, si);
 	else if (sig == SIGILL && si->si_code > 0 && callsite_illegal(t, &uc->uc_mcontext, &call))
 		call ? syscall_entry(t) : (void)0;
 	else if (!kick)

@@ -109,6 +109,24 @@ def test_cannot_run():
     fails(['run', '/'], 126, "cannot run '/'")
 
 
+def test_limits_of_the_host():
+    def limited(limits, status, text, *words):
+        script = f'{limits}; exec "$0" run "$@"'
+        done = subprocess.run(['bash', '-c', script, QUIRE, *words], capture_output=True,
+                              text=True, timeout=60, check=False)
+        expect(f'status with {limits}', done.returncode, status)
+        assert text in done.stderr + done.stdout, done.stderr
+
+    limited('ulimit -n 8', 125, 'open files', 'true')
+    limited('ulimit -n 16', 0, 'hi', 'sh', '-c', 'echo hi | cat')
+    limited('ulimit -v 1000000', 125, "cannot map the machine's RAM", 'true')
+    limited('ulimit -v 1000000', 0, 'hi', '--ram', '256M', 'sh', '-c', 'echo hi | cat')
+    limited('ulimit -Sf 100', 0, '100', 'bash', '-c', 'ulimit -f')
+    limited('ulimit -Sf 100', 153, '', 'bash', '-c', 'exec head -c 200000 /dev/zero >$(mktemp -d)/big')
+    if os.geteuid():
+        limited('ulimit -u 1', 125, 'cannot start', 'true')
+
+
 def test_programs_own_options():
     expect('output', quire('run', 'echo', '--ram', '-n').stdout, '--ram -n\n')
     expect('output', quire('run', '--', 'echo', '--', 'x').stdout, '-- x\n')
