@@ -168,6 +168,13 @@ size_t user_access_room(struct mm_struct *mm, unsigned long addr, size_t n, bool
 	return at - addr;
 }
 
+/* What a program itself could read on x86 although it said nothing of reading cannot be read from outside. */
+static bool vma_may_be_seen(const struct vm_area_struct *vma, unsigned int foll)
+{
+	return foll & FOLL_FORCE || (!(vma->vm_flags & VM_PFNMAP) &&
+				     vma->vm_flags & (foll & FOLL_WRITE ? VM_WRITE : VM_READ));
+}
+
 /* No stack grows for a look from outside. */
 size_t access_remote_mm(struct mm_struct *mm, unsigned long addr, void *buf, size_t n, bool write,
 			bool force)
@@ -181,7 +188,7 @@ size_t access_remote_mm(struct mm_struct *mm, unsigned long addr, void *buf, siz
 
 		down_read(&mm->mmap_lock);
 		vma = vma_lookup(mm, ua.addr);
-		more = vma && (force || !(vma->vm_flags & VM_PFNMAP)) && access_vma(vma, &ua);
+		more = vma && vma_may_be_seen(vma, foll) && access_vma(vma, &ua);
 		up_read(&mm->mmap_lock);
 	}
 	return n - ua.left;

@@ -141,18 +141,27 @@ static bool is_cpu_list(const char *path)
 	return !strcmp(name, "online") || !strcmp(name, "possible") || !strcmp(name, "present");
 }
 
+static bool is_range(const char *name)
+{
+	while ((*name >= '0' && *name <= '9') || (*name >= 'a' && *name <= 'f'))
+		name++;
+	return *name == '-';
+}
+
 /* Whether a file of ours, or a descriptor's link, may have this name. */
 static bool may_be_ours(const char *name)
 {
 	static const char *const names[] = {
-		"auxv",	    "buddyinfo", "cmdline",	 "comm",      "cpuinfo",       "environ",
-		"exe",	    "fd",	 "fdinfo",	 "limits",    "loadavg",       "maps",
-		"mem",	    "meminfo",	 "oom_adj",	 "oom_score", "oom_score_adj", "pagemap",
-		"slabinfo", "smaps",	 "smaps_rollup", "stat",      "statm",	       "status",
-		"vmstat",   "zoneinfo",
+		"auxv",	     "buddyinfo", "cmdline",  "comm",	      "cpuinfo",   "environ",
+		"exe",	     "fd",	  "fdinfo",   "limits",	      "loadavg",   "maps",
+		"map_files", "mem",	  "meminfo",  "oom_adj",      "oom_score", "oom_score_adj",
+		"pagemap",   "slabinfo",  "smaps",    "smaps_rollup", "stat",	   "statm",
+		"status",    "vmstat",	  "zoneinfo",
 	};
 	unsigned long fd;
 
+	if (is_range(name)) /* in map_files */
+		return true;
 	if (*name >= '0' && *name <= '9')
 		return !kstrtoul(name, 10, &fd) && fd <= INT_MAX && native_fd_reserved(fd);
 	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
@@ -358,6 +367,16 @@ static bool hidden_fd(const char *path)
 	return !kstrtoul(name, 10, &fd) && fd <= INT_MAX && native_fd_reserved(fd);
 }
 
+/* /proc/<pid>/map_files, or a link in it. */
+static bool is_map_files(const char *path)
+{
+	const char *name = last_part(path), *dir = name - 1;
+
+	if (!strcmp(name, "map_files"))
+		return true;
+	return dir >= path + 10 && !memcmp(dir - 10, "/map_files", 10);
+}
+
 static pid_t group_of(pid_t pid)
 {
 	struct task_struct *task;
@@ -383,7 +402,8 @@ static long open_ours(struct pathcall *c, char *path, enum proc_kind kind, pid_t
 		return proc_oom_file_open(path, kind, group_of(pid), c->flags);
 	case PROC_PID_MEM:
 	case PROC_PID_PAGEMAP:
-		return -EACCES;
+		proc_mem_opened();
+		return SYSCALL_NOT_OURS;
 	default:
 		break;
 	}
@@ -403,6 +423,9 @@ static long do_pathcall(struct pathcall *c, struct hc_mem *mem)
 		return SYSCALL_NOT_OURS;
 	if (hidden_fd(path))
 		return -ENOENT;
+	/* The host's mappings are no affair of a guest's. */
+	if (is_map_files(path))
+		return -EACCES;
 	kind = is_cpu_list(path) ? SYS_CPU_LIST : proc_lookup(path, &c->t->task, &pid);
 	if (kind == PROC_PID_EXE)
 		return do_exe(c, mem, pid);
@@ -440,11 +463,13 @@ long pathcall_syscall(struct native_task *t, unsigned long nr, const unsigned lo
 	switch (nr) {
 	case __NR_read:
 	case __NR_readv:
-		return before_read(t, args[0], -1);
+		ret = proc_mem_rw(t, nr, args);
+		return ret == SYSCALL_NOT_OURS ? before_read(t, args[0], -1) : ret;
 	case __NR_pread64:
 	case __NR_preadv:
 	case __NR_preadv2:
-		return before_read(t, args[0], (loff_t)args[3]);
+		ret = proc_mem_rw(t, nr, args);
+		return ret == SYSCALL_NOT_OURS ? before_read(t, args[0], (loff_t)args[3]) : ret;
 	case __NR_sendfile:
 		return before_transfer(t, args[1], args[2]);
 	case __NR_splice:
@@ -454,7 +479,9 @@ long pathcall_syscall(struct native_task *t, unsigned long nr, const unsigned lo
 	case __NR_writev:
 	case __NR_pwrite64:
 	case __NR_pwritev:
-		return proc_oom_file_write(t, nr, args);
+	case __NR_pwritev2:
+		ret = proc_mem_rw(t, nr, args);
+		return ret == SYSCALL_NOT_OURS ? proc_oom_file_write(t, nr, args) : ret;
 	case __NR_getdents64:
 		return proc_fd_dir_getdents(t, args);
 	case __NR_open:

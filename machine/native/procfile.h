@@ -26,6 +26,11 @@ long proc_oom_file_open(const char *path, enum proc_kind kind, pid_t tgid, unsig
 /* A call that writes to args[0]; SYSCALL_NOT_OURS if that is none of these. */
 long proc_oom_file_write(struct native_task *t, unsigned long nr, const unsigned long *args);
 
+/* procmem.c: /proc/<pid>/mem or pagemap was opened, as the host's own file. */
+void proc_mem_opened(void);
+/* A call that reads or writes args[0]; SYSCALL_NOT_OURS if that is none of these. */
+long proc_mem_rw(struct native_task *t, unsigned long nr, const unsigned long *args);
+
 /* A directory /proc/.../fd was opened: from now on listings are looked at. */
 void proc_fd_dir_opened(void);
 /* getdents64, without the machine's descriptors; SYSCALL_NOT_OURS if it is no such directory. */

@@ -263,6 +263,130 @@ static void op_fallocate(struct ctx *c)
 	say_size(f);
 }
 
+/* Bytes in the middle become zeros, as do those behind a shorter end. */
+static void op_zero_range(struct ctx *c)
+{
+	struct rng *r = &c->rng;
+	int f = one_in(r, 2) ? F_PLAIN : F_ODD;
+	off_t off = below(r, MAX_FILE_PAGES) * PAGE + (f == F_PLAIN ? below(r, PAGE) : 0);
+	off_t len = (1 + below(r, 4)) * PAGE;
+	bool keep = one_in(r, 2);
+
+	say("%s at %ld %ld = ", names[f], (long)off, (long)len);
+	say("%s",
+	    res(fallocate(files.fd[f], FALLOC_FL_ZERO_RANGE | (keep ? FALLOC_FL_KEEP_SIZE : 0), off,
+			  len)));
+	say_size(f);
+}
+
+static void op_truncate(struct ctx *c)
+{
+	int f = one_in(&c->rng, 2) ? F_SHARED : F_ODD;
+	off_t size = pick_size(&c->rng, f);
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", opt.dir, names[f]);
+	say("%s %ld = %s", names[f], (long)size, res(truncate(path, size)));
+	say_size(f);
+}
+
+/* At the descriptor's own position, which a failed call must leave where it was. */
+static void op_position(struct ctx *c)
+{
+	struct rng *r = &c->rng;
+	bool in = one_in(r, 2);
+	int f = one_in(r, 2) ? F_PLAIN : F_ODD;
+	uintptr_t addr = one_in(r, 10) ? pick_addr(r) : pick_page(r);
+	off_t off = below(r, MAX_FILE_PAGES) * PAGE;
+	size_t len = (1 + below(r, 2048 / 8)) * 8;
+	long n;
+
+	if (f == F_PLAIN) {
+		len = (1 + below(r, 4)) * PAGE + 1 + below(r, 2000);
+		off += below(r, PAGE);
+	}
+	if (addr < (1UL << 47) - PAGE && !in_window(addr, len))
+		len = 8;
+	lseek(files.fd[f], off, SEEK_SET);
+	n = in ? read(files.fd[f], (void *)addr, len) : write(files.fd[f], (void *)addr, len);
+	say("%s %s at %ld, %s %zu = %s", in ? "read" : "write", names[f], (long)off, pa(addr), len,
+	    res(n));
+	say(" then at %ld", (long)lseek(files.fd[f], 0, SEEK_CUR));
+	say_size(f);
+}
+
+static void op_append(struct ctx *c)
+{
+	int f = one_in(&c->rng, 3) ? F_ODD : F_PLAIN, fd;
+	size_t len = 1 + below(&c->rng, PAGE);
+	char path[4096];
+	struct stat st;
+
+	if (fstat(files.fd[f], &st) < 0 || st.st_size > MAX_FILE_PAGES * (off_t)PAGE) {
+		say("full");
+		return;
+	}
+	/* The odd file's end stays in the second half of a page. */
+	if (f == F_ODD)
+		len = PAGE + 4095 - st.st_size % PAGE;
+	fill_buf(&c->rng, sizeof(buf));
+	snprintf(path, sizeof(path), "%s/%s", opt.dir, names[f]);
+	fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	say("%s %zu = %s", names[f], len, res(pwrite(fd, buf, len, 0)));
+	say_size(f);
+	close(fd);
+}
+
+/* Through a pipe: a file's pages, then memory. */
+static void op_pipe(struct ctx *c)
+{
+	struct rng *r = &c->rng;
+	int f = below(r, NR_FILES);
+	off_t off = below(r, MAX_FILE_PAGES) * PAGE;
+	size_t len = 1 + below(r, 3 * PAGE);
+	uintptr_t addr = pick_page(r);
+	struct iovec iov = { (void *)addr, in_window(addr, 3000) ? 3000 : 8 };
+	long n;
+
+	say("%s at %ld %zu = ", names[f], (long)off, len);
+	n = sendfile(files.pipe[1], files.fd[f], &off, len);
+	say("%s", res(n));
+	for (long done = 0; done < n;) {
+		long got = read(files.pipe[0], buf, n - done);
+
+		if (got <= 0)
+			break;
+		say(" hash %lx", hash_bytes(buf, got, 7));
+		done += got;
+	}
+	/* Without PROT_READ it depends on whether the page is there. */
+	n = process_vm_readv(getpid(), &(struct iovec){ buf, iov.iov_len }, 1, &iov, 1, 0);
+	if (n == (long)iov.iov_len)
+		n = vmsplice(files.pipe[1], &iov, 1, 0);
+	say(", %s %zu = %s", pa(addr), iov.iov_len, res(n));
+	if (n == (long)iov.iov_len && read(files.pipe[0], buf, n) == n)
+		say(" hash %lx", hash_bytes(buf, n, 7));
+}
+
+/* From memory to memory of one's own, as if it were another's. */
+static void op_vm_copy(struct ctx *c)
+{
+	struct rng *r = &c->rng;
+	bool in = one_in(r, 2);
+	uintptr_t a = pick_page(r), b = pick_page(r);
+	size_t len = (1 + below(r, 2048 / 8)) * 8;
+	struct iovec local, remote;
+	long n;
+
+	if (!in_window(a, len) || !in_window(b, len))
+		len = 8;
+	local = (struct iovec){ (void *)a, len };
+	remote = (struct iovec){ (void *)b, len };
+	n = in ? process_vm_readv(getpid(), &local, 1, &remote, 1, 0)
+	       : process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+	say("%s %s, %s %zu = %s", in ? "read" : "write", pa(a), pa(b), len, res(n));
+}
+
 static void op_fsync(struct ctx *c)
 {
 	int f = below(&c->rng, NR_FILES);
@@ -291,5 +415,8 @@ const struct op file_ops[] = {
 	{ "open-trunc", 4, OP_PLAIN, op_open_trunc },  { "sendfile", 10, OP_PLAIN, op_sendfile },
 	{ "copy-range", 10, OP_PLAIN, op_copy_range }, { "splice", 10, OP_PLAIN, op_splice },
 	{ "fallocate", 10, OP_PLAIN, op_fallocate },   { "fsync", 2, OP_PLAIN, op_fsync },
-	{ "file-sum", 12, OP_PLAIN, op_file_sum },     { 0 },
+	{ "file-sum", 12, OP_PLAIN, op_file_sum },     { "zero-range", 6, OP_PLAIN, op_zero_range },
+	{ "truncate", 6, OP_PLAIN, op_truncate },      { "position", 15, OP_PLAIN, op_position },
+	{ "append", 8, OP_PLAIN, op_append },	       { "pipe", 10, OP_PLAIN, op_pipe },
+	{ "vm-copy", 15, OP_PLAIN, op_vm_copy },       { 0 },
 };

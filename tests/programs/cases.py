@@ -61,6 +61,7 @@ CASES = [
     guest('coherence'),
     guest('shootdown', timeout=120),
     guest('device'),
+    guest('procmem'),
     guest('dirty', files=('by-msync', 'by-fsync', 'by-munmap', 'by-fixed', 'by-exec', 'by-kill',
                           'cut', 'mixed', 'by-exit', 'by-unlinked')),
     guest('spawn'),
