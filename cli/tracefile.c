@@ -38,7 +38,7 @@ struct event_form {
 /* The last name that was written for a process or thread. */
 struct name_entry {
 	uint32_t id; /* 0: free */
-	char comm[12];
+	char comm[16];
 };
 
 struct trace_writer {

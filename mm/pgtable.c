@@ -190,6 +190,7 @@ void free_pgd_range(struct mm_struct *mm, unsigned long addr, unsigned long end,
 	struct free_bounds bounds = { .first = floor, .last = ceiling - 1 };
 	long nr = 0;
 
+	mm->hiwater_pgtables = max(mm->hiwater_pgtables, atomic_long_read(&mm->pgtables_bytes));
 	spin_lock(&mm->page_table_lock);
 	unlink_tables((u64 *)mm->pgd, PGDIR_SHIFT, addr, end, &bounds);
 	spin_unlock(&mm->page_table_lock);

@@ -215,6 +215,7 @@ static void vma_erase(struct address_space *mapping, struct vm_area_struct *vma)
 
 	i_mmap_remove(mapping, vma);
 	BUG_ON(rt_erase(&mm->mm_rt, vma->vm_start) != vma);
+	mm->hiwater_maps = max(mm->hiwater_maps, mm->map_count);
 	mm->map_count--;
 }
 

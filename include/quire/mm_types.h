@@ -171,6 +171,9 @@ struct mm_struct {
 	unsigned long stack_vm;
 	unsigned long hiwater_rss;
 	unsigned long hiwater_vm;
+	/* The most there were before they became fewer; for the report. */
+	int hiwater_maps;
+	long hiwater_pgtables; /* bytes */
 	atomic_long_t pgtables_bytes;
 	atomic_long_t rss_stat[NR_MM_COUNTERS]; /* pages */
 	atomic_long_t events[NR_MM_EVENTS];

@@ -42,8 +42,10 @@ void record_image(struct hmm *hmm, struct mm_struct *mm)
 		r->folios[o] += (u64)atomic_long_read(&mm->folios[o]);
 	update_hiwater_rss(mm);
 	max_u64(&r->peak_rss, mm->hiwater_rss);
-	max_u64(&r->peak_vmas, (u64)mm->map_count);
-	max_u64(&r->peak_pgtables, (u64)atomic_long_read(&mm->pgtables_bytes) >> PAGE_SHIFT);
+	max_u64(&r->peak_vmas, (u64)max(mm->hiwater_maps, mm->map_count));
+	max_u64(&r->peak_pgtables,
+		(u64)max(mm->hiwater_pgtables, atomic_long_read(&mm->pgtables_bytes)) >>
+			PAGE_SHIFT);
 }
 
 void record_end(struct native_task *t, int wait_status)

@@ -106,7 +106,7 @@ struct thread_slot {
 #define SLOT_FLAGS 7u
 
 /* Trace ring: written by guests, drained by the keeper. */
-#define TRACE_RING_EVENTS 65536
+#define TRACE_RING_EVENTS 32768
 struct trace_ring {
 	uint64_t head; /* next to be written */
 	uint64_t tail; /* next to be read */
@@ -119,7 +119,7 @@ struct trace_ring {
 		uint32_t pid, tid;
 		uint64_t addr, arg;
 		uint32_t ready; /* sequence + 1, low half */
-		char comm[12];
+		char comm[16];
 	} event[TRACE_RING_EVENTS];
 };
 

@@ -197,6 +197,22 @@ def test_unknown_calls():
     expect('unknown calls', r['unknown'], known['unknown'] + 7)
 
 
+def test_peaks():
+    """Of mappings and tables that are gone again, also before an exec."""
+    script = ('import mmap, os\n'
+              'm = [mmap.mmap(-1, 4096, prot=p) for p in [1, 3] * 300]\n'
+              'far = mmap.mmap(-1, 1 << 30, flags=mmap.MAP_PRIVATE | 0x4000)\n'
+              'for i in range(0, 1 << 30, 2 << 20):\n'
+              '    far[i] = 1\n'
+              'far.close()\n'
+              'for x in m:\n'
+              '    x.close()\n'
+              'os.execv("/bin/true", ["a-long-name-it-"])')
+    r = report('--ram', '256M', sys.executable, '-c', script)['processes'][0]
+    assert 600 < r['peak_vmas'] < 1000, r['peak_vmas']
+    assert 512 < r['peak_page_table_pages'] < 800, r['peak_page_table_pages']
+
+
 def test_names_that_are_no_text():
     with tempfile.TemporaryDirectory() as top:
         name = os.path.join(top.encode(), b'caf\xe9')
@@ -261,6 +277,14 @@ def test_trace():
     listed = open(os.path.join(DOCS, 'trace.md'), encoding='utf-8').read()
     for name in count:
         assert f'`{name}`' in listed, f'not in docs/trace.md: {name}'
+
+
+def test_long_name_in_trace():
+    with tempfile.TemporaryDirectory() as top:
+        os.symlink('/bin/true', top + '/a-name-of-15-it')
+        names = {e['args']['name'] for e in trace(top + '/a-name-of-15-it')['traceEvents']
+                 if e['name'] == 'process_name'}
+    assert 'a-name-of-15-it' in names, names
 
 
 def test_trace_longer_than_the_ring():
