@@ -31,6 +31,32 @@ static const u64 only[_NSIG + 1] = {
 	ONLY(57), ONLY(58), ONLY(59), ONLY(60), ONLY(61), ONLY(62), ONLY(63), ONLY(64),
 };
 
+static bool dumps_core(int sig)
+{
+	return sig == SIGQUIT || sig == SIGILL || sig == SIGTRAP || sig == SIGABRT ||
+	       sig == SIGBUS || sig == SIGFPE || sig == SIGSEGV || sig == SIGXCPU ||
+	       sig == SIGXFSZ || sig == SIGSYS;
+}
+
+/*
+ * The host's core file tells the parent that there is one, as its limit permits. It holds nothing: what it
+ * could is the machine's memory.
+ */
+static void prepare_core(int sig)
+{
+	u64 no_core[2] = { 0, 0 };
+	long fd = -1, n = 0;
+
+	if (dumps_core(sig))
+		fd = host_syscall(__NR_open, "/proc/self/coredump_filter", HOST_O_WRONLY, 0);
+	if (fd >= 0) {
+		n = host_syscall(__NR_write, fd, "0", 1);
+		host_syscall(__NR_close, fd);
+	}
+	if (n != 1)
+		host_syscall(__NR_setrlimit, RLIMIT_CORE, no_core);
+}
+
 static void die_as(struct native_task *t, int wait_status) __attribute__((noreturn));
 
 /* The host process ends so that its parent sees wait_status. The CPU was given back. */
@@ -43,10 +69,7 @@ static void die_as(struct native_task *t, int wait_status)
 	if (sig) {
 		struct k_sigaction dfl = { .flags = SA_RESTORER,
 					   .restorer = (unsigned long)native_restorer };
-		u64 no_core[2] = { 0, 0 };
-
-		/* A core file would hold the machine's RAM. */
-		host_syscall(__NR_setrlimit, RLIMIT_CORE, no_core);
+		prepare_core(sig);
 		if (sig != SIGKILL)
 			host_syscall(__NR_rt_sigaction, sig, &dfl, NULL, 8);
 		native_gone(__NR_exit_group, 128 + sig, sig, &only[sig]);

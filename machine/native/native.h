@@ -108,7 +108,7 @@ struct native_task {
 	bool call_begun; /* -ERESTARTSYS came after that */
 	bool interrupted; /* the host call ended with -EINTR for want of a handler's word */
 	bool timed; /* task.restart.deadline is of this system call */
-	u32 stops_seen; /* hmm->nr_stops when this system call began */
+	u32 stops_seen; /* hmm->nr_stop_asks when this system call began */
 	bool service_irq;
 	u32 conts_seen; /* hmm->nr_conts when siginfo arrived */
 	bool temp_mask_set; /* sigsuspend: temp_mask is in force instead of blocked */
@@ -174,6 +174,7 @@ struct hmm {
 	struct list_head tasks; /* native_task.hmm_node */
 	u32 stopping; /* enum hmm_stopping, a futex: if set, nobody may enter KERNEL but the stopper */
 	int stop_signal; /* under lock: the process is to stop; set with WORK_STOP */
+	u32 nr_stop_asks; /* under lock: stops asked for */
 	u32 nr_stops, nr_conts; /* stops that took place; SIGCONTs sent, under lock */
 	u32 stops_ended; /* nr_stops of the last one that a SIGCONT met */
 	u64 stops_sent, stops_void; /* under lock: by guests, not yet taken; a SIGCONT was later */

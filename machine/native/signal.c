@@ -161,9 +161,35 @@ static long sys_rt_sigprocmask(struct native_task *t, int how, unsigned long use
 	return 0;
 }
 
+static bool within_sig_stack(const struct native_task *t, u64 sp)
+{
+	return sp > t->task.sas_sp && sp - t->task.sas_sp <= t->task.sas_size;
+}
+
+/* One that disarms itself is not there while its handler runs. */
 static bool on_sig_stack(const struct native_task *t, u64 sp)
 {
-	return t->task.sas_size && sp > t->task.sas_sp && sp - t->task.sas_sp <= t->task.sas_size;
+	return !(t->task.sas_flags & SS_AUTODISARM) && within_sig_stack(t, sp);
+}
+
+/* on: it is in use. */
+static long set_altstack(struct task_struct *task, const struct host_stack *new, bool on)
+{
+	int mode = new->ss_flags & ~SS_AUTODISARM;
+
+	if (on)
+		return -EPERM;
+	if (mode != SS_DISABLE && mode != SS_ONSTACK && mode)
+		return -EINVAL;
+	if (new->ss_sp == task->sas_sp &&new->ss_size == task->sas_size &&new->ss_flags ==
+	    task->sas_flags)
+		return 0;
+	if (mode != SS_DISABLE && new->ss_size < MINSIGSTKSZ)
+		return -ENOMEM;
+	task->sas_sp = mode == SS_DISABLE ? 0 : new->ss_sp;
+	task->sas_size = mode == SS_DISABLE ? 0 : new->ss_size;
+	task->sas_flags = new->ss_flags;
+	return 0;
 }
 
 static long sys_sigaltstack(struct native_task *t, unsigned long uss, unsigned long uold)
@@ -171,32 +197,18 @@ static long sys_sigaltstack(struct native_task *t, unsigned long uss, unsigned l
 	struct task_struct *task = &t->task;
 	struct host_stack new, old = { .ss_sp = task->sas_sp, .ss_size = task->sas_size };
 	bool on = on_sig_stack(t, t->uc->uc_mcontext.sp);
+	long ret = 0;
 
 	old.ss_flags = !task->sas_size ? SS_DISABLE : on ? SS_ONSTACK : 0;
 	old.ss_flags |= task->sas_flags & SS_AUTODISARM;
 	if (uss) {
-		int mode;
-
 		if (copy_from_mm(task->mm, &new, uss, sizeof(new)))
 			return -EFAULT;
-		if (on)
-			return -EPERM;
-		mode = new.ss_flags & ~SS_AUTODISARM;
-		if (mode != SS_DISABLE && mode != SS_ONSTACK && mode)
-			return -EINVAL;
-		if (mode == SS_DISABLE) {
-			new.ss_sp = 0;
-			new.ss_size = 0;
-		} else if (new.ss_size < 2048 || new.ss_size < machine_params.minsigstksz) {
-			return -ENOMEM;
-		}
-		task->sas_sp = new.ss_sp;
-		task->sas_size = new.ss_size;
-		task->sas_flags = new.ss_flags;
+		ret = set_altstack(task, &new, on);
 	}
-	if (uold && copy_to_mm(task->mm, uold, &old, sizeof(old)))
-		return -EFAULT;
-	return 0;
+	if (!ret && uold && copy_to_mm(task->mm, uold, &old, sizeof(old)))
+		ret = -EFAULT;
+	return ret;
 }
 
 static long sys_rt_sigsuspend(struct native_task *t, unsigned long uset, size_t sigsetsize)
@@ -337,19 +349,20 @@ static bool setup_frame(struct native_task *t, const struct k_sigaction *act)
 	struct mm_struct *mm = t->task.mm;
 	const u8 *fpu = (const u8 *)regs->fpstate;
 	unsigned long sp = regs->sp - 128, ufpu = 0;
+	bool on = on_sig_stack(t, regs->sp);
 	struct guest_frame frame;
 
-	if ((act->flags & SA_ONSTACK) && t->task.sas_size && !on_sig_stack(t, regs->sp))
+	if ((act->flags & SA_ONSTACK) && t->task.sas_size && !on_sig_stack(t, sp)) {
 		sp = t->task.sas_sp + t->task.sas_size;
-	if (fpu) {
-		size_t size = fpu_frame_size(fpu);
-
-		ufpu = (sp - size) & ~63ul;
-		sp = ufpu;
-		if (copy_to_mm(mm, ufpu, fpu, size))
-			return false;
+		on = true;
 	}
+	if (fpu)
+		sp = ufpu = (sp - fpu_frame_size(fpu)) & ~63ul;
 	sp = ((sp - sizeof(frame)) & ~15ul) - 8;
+	/* What does not fit on the alternate stack may not go below it. */
+	if ((on && !within_sig_stack(t, sp)) ||
+	    (fpu && copy_to_mm(mm, ufpu, fpu, fpu_frame_size(fpu))))
+		return false;
 	frame.pretcode = act->restorer;
 	frame.uc = *t->uc;
 	frame.uc.uc_link = 0;
@@ -406,8 +419,9 @@ bool signal_deliver(struct native_task *t)
 	}
 	if (!setup_frame(t, &act)) {
 		if (sig == SIGSEGV)
-			signal->action[SIGSEGV].handler = SIG_DFL;
-		die_of(t, SIGSEGV);
+			die_of(t, SIGSEGV);
+		else
+			signal_force(t, SIGSEGV, SI_KERNEL, 0);
 		return false;
 	}
 	native_count(t, NC_SIGNALS, 1);
@@ -459,9 +473,7 @@ static long sys_rt_sigreturn(struct native_task *t)
 	regs->ss = keep.ss;
 	/* Of the flags a program may set: CF PF AF ZF SF TF DF OF RF AC. */
 	regs->flags = (uc.uc_mcontext.flags & 0x50dd5) | (keep.flags & ~0x50dd5ull);
-	t->task.sas_sp = uc.uc_stack.ss_sp;
-	t->task.sas_size = (uc.uc_stack.ss_flags & SS_DISABLE) ? 0 : uc.uc_stack.ss_size;
-	t->task.sas_flags = uc.uc_stack.ss_flags;
+	set_altstack(&t->task, &uc.uc_stack, on_sig_stack(t, regs->sp));
 	set_blocked(t, uc.uc_sigmask);
 	return SYSCALL_REGS_SET;
 }

@@ -56,6 +56,7 @@ enum {
 #define SI_QUEUE (-1)
 #define SI_TKILL (-6)
 
+#define MINSIGSTKSZ 2048
 #define SS_ONSTACK 1
 #define SS_DISABLE 2
 #define SS_AUTODISARM (1 << 31)

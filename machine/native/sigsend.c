@@ -194,7 +194,8 @@ struct sending {
 
 static long host_send(const struct sending *s, int sig)
 {
-	if (s->queue && sig)
+	/* 0 in its place: whether it may. */
+	if (s->queue && sig == s->si.si_signo)
 		return s->thread
 			       ? host_syscall(__NR_rt_tgsigqueueinfo, s->tgid, s->pid, sig, &s->si)
 			       : host_syscall(__NR_rt_sigqueueinfo, s->pid, sig, &s->si);

@@ -76,6 +76,7 @@ static void group_set_work(struct hmm *hmm, u32 work)
 /* hmm->lock held. */
 static void ask_to_stop(struct hmm *hmm, int sig)
 {
+	hmm->nr_stop_asks++;
 	hmm->stop_signal = sig;
 	group_set_work(hmm, WORK_STOP);
 }

@@ -73,7 +73,7 @@ static bool call_ends(struct native_task *t)
 {
 	sync_pull(t);
 	return call_must_end(t) || (t->sync_wait & sync_pending(t)) ||
-	       __atomic_load_n(&t->hmm->nr_stops, __ATOMIC_SEQ_CST) != t->stops_seen;
+	       __atomic_load_n(&t->hmm->nr_stop_asks, __ATOMIC_SEQ_CST) != t->stops_seen;
 }
 
 static bool is_interruption(long ret)
@@ -291,7 +291,7 @@ static bool call_met_stop(struct native_task *t)
 {
 	int sig = t->siginfo.si_signo;
 
-	if (__atomic_load_n(&t->hmm->nr_stops, __ATOMIC_SEQ_CST) != t->stops_seen ||
+	if (__atomic_load_n(&t->hmm->nr_stop_asks, __ATOMIC_SEQ_CST) != t->stops_seen ||
 	    stop_wanted(t->hmm))
 		return true;
 	return t->has_signal && t->task.signal->action[sig].handler == SIG_DFL &&
@@ -368,7 +368,7 @@ static void syscall_common(struct native_task *t)
 			args[i] = restart->args[i];
 	}
 	t->restart_always = t->interrupted = t->timed = false;
-	t->stops_seen = __atomic_load_n(&t->hmm->nr_stops, __ATOMIC_SEQ_CST);
+	t->stops_seen = __atomic_load_n(&t->hmm->nr_stop_asks, __ATOMIC_SEQ_CST);
 	ret = do_syscall(t, nr, args);
 	if (ret == SYSCALL_REGS_SET)
 		return;

@@ -69,6 +69,8 @@ CASES = [
     guest('fpu', timeout=120),
     guest('sigload', timeout=120),
     guest('sigsync'),
+    guest('sigcalls'),
+    guest('sigrules'),
     guest('sigstop'),
     guest('pipes', timeout=120),
     guest('events'),
