@@ -54,6 +54,7 @@ struct machine {
 	struct leak_report leak;
 	bool leaked;
 	int status; /* wait status of the first guest */
+	int key_signal; /* SIGINT, SIGQUIT: that a key of the terminal sent last */
 };
 /* Builds the machine, runs the program to its end, shuts down. Exit status for main(). */
 int machine_run(struct machine *m);

@@ -8,7 +8,8 @@
  *
  * This process is the subreaper of all guests, so no orphan escapes it. Signals from the terminal
  * reach the guests directly, which are in the same process group; those sent to this process alone
- * are passed on. When the program stops, so does this process, for the shell to see.
+ * are passed on. When the program stops, so does this process, for the shell to see; and when a key
+ * ended it, this process ends in the same way.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -550,6 +551,26 @@ void guests_kill(const struct kernel_shared *shared)
 	}
 }
 
+/* As the program did. Continued, sees to it that the program is, too. */
+static void stop_as(struct machine *m, int sig)
+{
+	const struct timespec nap = { 0, 10000000 };
+	sigset_t one;
+	int status;
+
+	sigemptyset(&one);
+	sigaddset(&one, sig);
+	kill(getpid(), sig);
+	if (sig != SIGSTOP) {
+		sigprocmask(SIG_UNBLOCK, &one, NULL);
+		sigprocmask(SIG_BLOCK, &one, NULL);
+	}
+	/* A shell continues the whole process group. */
+	nanosleep(&nap, NULL);
+	if (waitpid(m->first, &status, WCONTINUED | WNOHANG) == 0)
+		kill(m->first, SIGCONT);
+}
+
 /* A child changed state. True once the first guest has ended. */
 static bool reap(struct machine *m)
 {
@@ -560,15 +581,16 @@ static bool reap(struct machine *m)
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
 		if (WIFSTOPPED(status)) {
 			if (pid == m->first)
-				kill(getpid(), SIGSTOP);
+				stop_as(m, WSTOPSIG(status));
 			continue;
 		}
 		if (pid == m->keeper) {
 			m->keeper = 0;
 			if (!m->shared->keeper_stop) {
 				guests_kill(m->shared);
-				die(EXIT_QUIRE, "the machine stopped: %s",
-				    m->shared->panicked ? m->shared->panic : "its keeper died");
+				if (m->shared->panicked) /* who stopped it has said why */
+					exit(EXIT_QUIRE);
+				die(EXIT_QUIRE, "the machine stopped: its keeper was killed");
 			}
 		}
 		if (pid == m->first) {
@@ -579,6 +601,17 @@ static bool reap(struct machine *m)
 	return ended;
 }
 
+/* Sent to this process by somebody, and not by the terminal to all of its group. */
+static bool is_for_us_alone(const struct machine *m, const siginfo_t *si)
+{
+	if (si->si_signo == SIGCHLD || si->si_signo == SIGCONT)
+		return false;
+	/* That the terminal is gone is told to the leader of the session only. */
+	if (si->si_code > 0)
+		return si->si_signo == SIGHUP && getsid(0) == getpid();
+	return si->si_pid != m->first;
+}
+
 static void wait_first(struct machine *m, const sigset_t *all)
 {
 	siginfo_t si;
@@ -586,10 +619,10 @@ static void wait_first(struct machine *m, const sigset_t *all)
 	while (!reap(m)) {
 		if (sigwaitinfo(all, &si) < 0)
 			continue;
-		/* Sent to this process by somebody, not by the terminal to all. */
-		if (si.si_code <= 0 && si.si_signo != SIGCHLD && si.si_signo != SIGCONT &&
-		    si.si_pid != m->first)
+		if (is_for_us_alone(m, &si))
 			kill(m->first, si.si_signo);
+		else if (si.si_code > 0 && (si.si_signo == SIGINT || si.si_signo == SIGQUIT))
+			m->key_signal = si.si_signo;
 	}
 }
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* quire.c - the quire command: options, the machine's run, the report, the exit status. */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "cli.h"
@@ -53,6 +56,21 @@ static void check_writable(const char *option, const char *path)
 	fclose(file);
 }
 
+/* A shell goes on with its script after ^C, unless it sees that the program died of it. */
+static void end_as_shells_expect(int sig)
+{
+	const struct rlimit no_core = { 0, 0 };
+	sigset_t one;
+
+	fflush(NULL);
+	setrlimit(RLIMIT_CORE, &no_core);
+	signal(sig, SIG_DFL);
+	sigemptyset(&one);
+	sigaddset(&one, sig);
+	raise(sig);
+	sigprocmask(SIG_UNBLOCK, &one, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	static struct options options;
@@ -71,5 +89,7 @@ int main(int argc, char **argv)
 	}
 	if (machine.first && options.report != REPORT_NONE && report_write(&machine) && !status)
 		status = EXIT_QUIRE;
+	if (status == 128 + machine.key_signal)
+		end_as_shells_expect(machine.key_signal);
 	return status;
 }

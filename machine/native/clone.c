@@ -171,10 +171,10 @@ void child_begin(struct native_task *nt, pid_t pid, pid_t tgid)
 	if (nt->hmm->leader == nt)
 		nt->hmm->tgid = tgid;
 	register_once(nt, pid, tgid);
-	if (nt->hmm->leader != nt && nt->hmm->record)
-		__atomic_fetch_add(&nt->hmm->record->threads, 1, __ATOMIC_RELAXED);
-	else if (!nt->hmm->record)
+	if (nt->hmm->leader == nt && !nt->hmm->record)
 		record_begin(nt, (pid_t)host_syscall(__NR_getppid));
+	else if (nt->hmm->leader != nt && nt->hmm->record)
+		__atomic_fetch_add(&nt->hmm->record->threads, 1, __ATOMIC_RELAXED);
 	if (nt->fork_parent_hmm) {
 		struct hmm *parent = nt->fork_parent_hmm;
 

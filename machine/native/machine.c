@@ -116,8 +116,8 @@ void machine_stop(const char *text)
 {
 	if (__atomic_exchange_n(&kernel_shared.panicked, 1, __ATOMIC_SEQ_CST))
 		return;
-	strscpy(kernel_shared.panic, text, sizeof(kernel_shared.panic));
-	machine_log(LOG_ERR, text, strlen(text));
+	snprintf(kernel_shared.panic, sizeof(kernel_shared.panic), "the machine stopped: %s", text);
+	machine_log(LOG_ERR, kernel_shared.panic, strlen(kernel_shared.panic));
 	/* There is none while the machine boots. */
 	if (machine_params.keeper_pid)
 		host_syscall_raw(__NR_kill, machine_params.keeper_pid, 15);
