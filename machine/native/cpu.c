@@ -116,7 +116,8 @@ void cpu_take_back(struct native_task *t)
 void cpu_lend(struct native_task *t)
 {
 	native_count(t, NC_KERNEL_TSC, rdtsc() - t->enter_tsc);
-	ipi_answer(t->cpu);
+	if (!native_has_record(t))
+		ipi_answer(t->cpu);
 	cpu_free(t->cpu);
 }
 

@@ -263,6 +263,12 @@ static inline u64 rdtsc(void)
  */
 long native_resumable(long (*fn)(void *arg), void *arg);
 
+/* Whether native_resumable() is under way: nothing of the kernel's may be changed. */
+static inline bool native_has_record(const struct native_task *t)
+{
+	return *(const u64 *)((unsigned long)t + KSTACK_HEAD - sizeof(u64));
+}
+
 /* reaper.c */
 bool thread_slot_claim(struct native_task *t);
 void thread_slot_free(struct native_task *t);

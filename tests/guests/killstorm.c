@@ -211,6 +211,16 @@ static void strike(int i, int sig, int wanted)
 	start_load(i);
 }
 
+/* Again and again: an exec may end the thread that is about to handle it. */
+static void ask_to_exit(int i)
+{
+	do {
+		kill(loads[i], SIGUSR2);
+		usleep(rnd(300));
+	} while (waitpid(loads[i], NULL, WNOHANG) == 0);
+	start_load(i);
+}
+
 static void stop_and_go(int i)
 {
 	int status;
@@ -247,10 +257,7 @@ static void storm(long events)
 			kill(loads[i], SIGUSR1); /* before its handler is there, it dies of it */
 			break;
 		default:
-			kill(loads[i], SIGUSR2);
-			usleep(rnd(300));
-			waitpid(loads[i], NULL, 0);
-			start_load(i);
+			ask_to_exit(i);
 		}
 	}
 	for (int i = 0; i < NR_LOADS; i++)
