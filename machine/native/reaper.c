@@ -203,17 +203,19 @@ static struct native_task *next_of(const struct hmm *hmm, u32 *n)
 static bool process_is_gone(const struct hmm *hmm)
 {
 	struct native_task *t;
+	bool any = false;
 
 	for (u32 n = 0; (t = next_of(hmm, &n)); n++) {
 		struct thread_slot slot = slot_read(n);
 		pid_t tgid = hmm->tgid ? hmm->tgid : (pid_t)slot.word;
 
+		any = true;
 		if ((slot.word & THREAD_DIED) || slot.word == THREAD_NONE)
 			continue;
 		if ((slot.info & SLOT_ARMED) || !unarmed_is_gone(tgid, (pid_t)slot.word))
 			return false;
 	}
-	return true;
+	return any;
 }
 
 /* ---- Adoption ---------------------------------------------------------------------------- */
@@ -222,6 +224,20 @@ static bool process_is_gone(const struct hmm *hmm)
 static bool can_be_adopted(struct native_task *t)
 {
 	return *resume_of(t) || cpu_held_by(t) < 0;
+}
+
+/* A call's record counts only with the CPU: without one nothing is under way. */
+static const struct record *valid_record(struct native_task *t)
+{
+	const struct record *record = *resume_of(t);
+
+	return record && (record->nr == RECORD_RESUMABLE || cpu_held_by(t) >= 0) ? record : NULL;
+}
+
+/* A leader that has exited: its stack is the last thread's to give back. */
+static bool is_parked(struct native_task *t)
+{
+	return t->parked && !valid_record(t) && cpu_held_by(t) < 0;
 }
 
 static void stop_for(const struct native_task *t)
@@ -253,14 +269,14 @@ static long result_of(struct native_task *t, const struct record *r)
 static void adopter_start(void)
 {
 	struct native_task *t = current_native();
-	struct record *record = *resume_of(t);
+	const struct record *record = valid_record(t);
 	int cpu = cpu_held_by(t);
 	pid_t tid = (pid_t)t->tid;
 
 	thread_slot_arm(t);
 	*resume_of(t) = (struct record *)1; /* all calls are nested ones */
 	cpu_forget_waiter(t);
-	if (record && (cpu >= 0 || record->nr == RECORD_RESUMABLE)) {
+	if (record) {
 		if (cpu < 0)
 			cpu_get(t);
 		else if (record->nr == RECORD_RESUMABLE)
@@ -287,32 +303,45 @@ static unsigned long adopter_stack(struct native_task *t)
 	return ((top - 256) & ~15ul) - 8;
 }
 
+/* Before any of the process's adopters runs. */
+static void prepare(struct native_task *t)
+{
+	u32 was = slot_word(t);
+
+	if (!(was & THREAD_DIED))
+		t->tid = was;
+	t->adopted = true;
+	/* Nobody is to kick it: its id is no longer its own. */
+	__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&t->work, WORK_KILL, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&t->hmm->running, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&kernel_shared.nr_adopted, 1, __ATOMIC_SEQ_CST);
+}
+
 /* False: no thread can be made at the moment. */
 static bool adopt(struct native_task *t)
 {
 	struct thread_slot *slot = slot_of(t);
 	u32 was = slot_word(t);
 
-	if (!(was & THREAD_DIED))
-		t->tid = was;
-	t->adopted = true;
-	__atomic_store_n(&t->state, TASK_KERNEL,
-			 __ATOMIC_SEQ_CST); /* its id is no longer its own */
-	__atomic_fetch_or(&t->work, WORK_KILL, __ATOMIC_SEQ_CST);
-	__atomic_fetch_add(&t->hmm->running, 1, __ATOMIC_SEQ_CST);
 	set_flags(slot, SLOT_ADOPTED);
 	if (native_clone(CLONE_ADOPTER, adopter_stack(t), (s32 *)&slot->word, NULL, 0,
 			 adopter_start) > 0)
 		return true;
 	set_flags(slot, was & THREAD_DIED ? SLOT_ARMED : SLOT_SEEN);
-	__atomic_fetch_sub(&t->hmm->running, 1, __ATOMIC_SEQ_CST);
 	return false;
 }
 
-/*
- * All threads are dead. A parked leader is not adopted: its stack is the last thread's to give back.
- * Nor is a child that no host thread was made for: it is its parent's.
- */
+/* A child that no host thread was made for is its parent's, not to be adopted. */
+static bool is_orphan(u32 n, struct native_task *t)
+{
+	struct thread_slot slot = slot_read(n);
+
+	return slot.word != THREAD_NONE && (slot.info & SLOT_FLAGS) != SLOT_ADOPTED &&
+	       !is_parked(t);
+}
+
+/* All threads are dead. */
 static void adopt_process(struct hmm *hmm, struct signal_struct *signal)
 {
 	struct native_task *t;
@@ -330,37 +359,34 @@ static void adopt_process(struct hmm *hmm, struct signal_struct *signal)
 		__atomic_store_n(&hmm->running, 0, __ATOMIC_SEQ_CST);
 		signal->group_exit_code = SIGKILL;
 		__atomic_store_n(&signal->group_exit, true, __ATOMIC_SEQ_CST);
+		for (u32 n = 0; (t = next_of(hmm, &n)); n++)
+			if (is_orphan(n, t))
+				prepare(t);
 	}
-	for (u32 n = 0; (t = next_of(hmm, &n)); n++) {
-		struct thread_slot slot = slot_read(n);
-
-		if (slot.word == THREAD_NONE || (slot.info & SLOT_FLAGS) == SLOT_ADOPTED ||
-		    t->parked)
-			continue;
-		if (!adopt(t))
+	for (u32 n = 0; (t = next_of(hmm, &n)); n++)
+		if (t->adopted && is_orphan(n, t) && !adopt(t))
 			return;
-		__atomic_fetch_add(&kernel_shared.nr_adopted, 1, __ATOMIC_SEQ_CST);
-	}
 }
 
-/* Whether slot n is one of a process to look at: its thread died unexpectedly, or never armed itself. */
-static bool is_suspect(u32 n)
+/* A task of a process to look at: it died unexpectedly, or never armed itself; or NULL. */
+static struct native_task *suspect(u32 n)
 {
 	struct thread_slot slot = slot_read(n);
+	struct native_task *t = info_task(slot.info);
 
 	if (!slot.word || !slot.info || slot.word == THREAD_NONE || (slot.info & SLOT_BURIED) ||
 	    (slot.info & SLOT_FLAGS) == SLOT_ADOPTED)
-		return false;
+		return NULL;
 	if (slot.word & THREAD_DIED)
-		return !info_task(slot.info)->parked;
+		return is_parked(t) ? NULL : t;
 	if (slot.info & SLOT_ARMED)
-		return false;
+		return NULL;
 	if (slot.info & SLOT_SEEN)
-		return true;
+		return t;
 	__atomic_compare_exchange_n(&kernel_shared.thread[n].info, &slot.info,
 				    slot.info | SLOT_SEEN, false, __ATOMIC_SEQ_CST,
 				    __ATOMIC_SEQ_CST);
-	return false;
+	return NULL;
 }
 
 /* A dead task with a CPU and no record: all others wait for it, sooner or later. */
@@ -384,12 +410,9 @@ long do_watch(void *unused)
 	if (critical_death())
 		return 0;
 	for (u32 n = 0; n < kernel_shared.nr_slots; n++) {
-		struct native_task *t;
+		struct native_task *t = suspect(n);
 
-		if (!is_suspect(n))
-			continue;
-		t = info_task(slot_read(n).info);
-		if (process_is_gone(t->hmm))
+		if (t && process_is_gone(t->hmm))
 			adopt_process(t->hmm, t->task.signal);
 	}
 	cpu_unstall();
