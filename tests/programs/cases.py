@@ -75,6 +75,8 @@ CASES = [
     guest('pipes', timeout=120),
     guest('events'),
     guest('many', timeout=120),
+    guest('killstorm', 'storm', '250', '1', timeout=120),
+    guest('killstorm-long', 'storm', '10000', '2', program='killstorm', quick=False, timeout=600),
     guest('crowd-processes', 'processes', '500', program='crowd'),
     guest('crowd-threads', 'threads', '1000', program='crowd'),
     guest('crowd-bomb', 'bomb', program='crowd'),
