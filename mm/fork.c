@@ -154,6 +154,7 @@ static struct vm_area_struct *dup_vma(struct mm_struct *mm, const struct vm_area
 	vma->vm_flags &= ~VM_LOCKED_MASK;
 	vma->vm_fault_next = 0;
 	vma->vm_fault_order = 0;
+	vma->vm_stride_run = 0;
 	if (vma->vm_flags & VM_WIPEONFORK)
 		vma->anon_vma = 0;
 	anon_vma_fork(vma);

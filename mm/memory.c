@@ -47,6 +47,9 @@ unsigned int fault_around_order = 6;
 /* A touch beside a present page fills this much, so that scattered growth has few mappings. */
 #define NEIGHBOUR_ORDER 2u
 #define SMALL_VMA_PAGES 256
+/* Equal strides that make a pattern, and pages that are filled ahead of it at most: 2^order. */
+#define STRIDE_RUN 3u
+#define STRIDE_MAX_ORDER 4u
 /* A write to data beside pages that were copied already copies this much at most. */
 #define COW_MAX_ORDER 4u
 /* A page that may be written again, as its other owner is gone, takes those within this with it. */
@@ -350,6 +353,57 @@ static vm_fault_t map_zero_folio(struct vm_fault *vmf)
 	return FAULT_DONE(TRACE_FAULT_ZERO);
 }
 
+/* One page ahead of the program. False: it cannot be had for nothing. mmap_lock held. */
+static bool fill_ahead(const struct vm_fault *seen, unsigned long addr)
+{
+	struct vm_fault vmf = *seen;
+	struct mm_struct *mm = vmf_mm(&vmf);
+	struct page *page;
+	bool vacant;
+
+	vmf.address = addr;
+	vmf.pte = pte_alloc_map(mm, addr);
+	page = vmf.pte ? alloc_page(GFP_ANON | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY) : NULL;
+	if (!page)
+		return false;
+	spin_lock(&mm->page_table_lock);
+	vacant = pte_none(ptep_get(vmf.pte));
+	if (vacant)
+		map_anon_block(&vmf, page, 0);
+	spin_unlock(&mm->page_table_lock);
+	if (!vacant)
+		__free_page(page);
+	return vacant;
+}
+
+/*
+ * An isolated page was filled. A program that touches pages at equal distances - a column of a matrix,
+ * a stack of each thread - finds the next ones there: twice as many each time that was right.
+ */
+static void stride_ahead(const struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	long stride = (long)(vmf->address - vma->vm_stride_last);
+	unsigned long next = vmf->address;
+
+	vma->vm_stride_last = vmf->address;
+	if (stride != vma->vm_stride) {
+		vma->vm_stride = stride;
+		vma->vm_stride_run = 0;
+	} else {
+		vma->vm_stride_run++;
+	}
+	if (vma->vm_stride_run < STRIDE_RUN || vma->vm_flags & VM_RAND_READ)
+		return;
+	for (unsigned int n = 1u << min(vma->vm_stride_run - STRIDE_RUN, STRIDE_MAX_ORDER); n;
+	     n--) {
+		next += (unsigned long)stride;
+		if (next < vma->vm_start || next >= vma->vm_end || !fill_ahead(vmf, next))
+			break;
+		vma->vm_stride_last = next;
+	}
+}
+
 /* The entry is vacant. Entered with page_table_lock held, left without. */
 static vm_fault_t do_anonymous_page(struct vm_fault *vmf)
 {
@@ -368,6 +422,8 @@ static vm_fault_t do_anonymous_page(struct vm_fault *vmf)
 	spin_lock(&mm->page_table_lock);
 	map_anon_block(vmf, page, order);
 	spin_unlock(&mm->page_table_lock);
+	if (!order && anon_fault_max_order && !(vmf->flags & FAULT_FLAG_REMOTE))
+		stride_ahead(vmf);
 	return FAULT_DONE(TRACE_FAULT_ANON);
 }
 

@@ -120,6 +120,10 @@ struct vm_area_struct {
 	/* Adaptive fault order: where the next fault lands if the program walks upward. */
 	unsigned long vm_fault_next;
 	unsigned int vm_fault_order;
+	/* The latest isolated page, how far it lay from the one before, and how often in a row so. */
+	unsigned long vm_stride_last;
+	long vm_stride; /* bytes */
+	unsigned int vm_stride_run;
 };
 
 enum mm_counter {

@@ -224,6 +224,43 @@ static void test_isolated_and_neighbouring_touch(void **state)
 	end_mm(mm);
 }
 
+/* Touches at equal distances are met ahead, downward too; at unequal ones, or if told so, not. */
+static void test_strides(void **state)
+{
+	struct mm_struct *mm = new_mm();
+	unsigned long seed = 1, minor;
+
+	(void)state;
+	map(mm, 0x40000000, 20UL << 20, RW, PRIVATE_ANON);
+	for (unsigned long i = 0; i < 256; i++)
+		put32(mm, 0x40000000 + i * PAGES(17), (u32)i);
+	minor = (unsigned long)mm_event(mm, MM_EV_MINOR);
+	assert_in_range(minor, 4, 60);
+	/* What lay ahead at the end is all that is too much. */
+	assert_in_range(get_mm_rss(mm), 256, 256 + 16);
+	for (unsigned long i = 256; i-- > 1;)
+		put32(mm, 0x40000000 + i * PAGES(17) + PAGES(8), 1);
+	assert_true((unsigned long)mm_event(mm, MM_EV_MINOR) - minor < 60);
+	end_mm(mm);
+
+	mm = new_mm();
+	map(mm, 0x40000000, 20UL << 20, RW, PRIVATE_ANON);
+	for (unsigned int i = 0; i < 50; i++) {
+		seed = seed * 6364136223846793005UL + 1442695040888963407UL;
+		put32(mm, 0x40000000 + PAGES((seed >> 40) % 600 * 8), 1);
+	}
+	assert_int_equal(get_mm_rss(mm), mm_event(mm, MM_EV_MINOR));
+	end_mm(mm);
+
+	mm = new_mm();
+	map(mm, 0x40000000, 20UL << 20, RW, PRIVATE_ANON);
+	do_madvise(mm, 0x40000000, 20UL << 20, MADV_RANDOM);
+	for (unsigned long i = 0; i < 50; i++)
+		put32(mm, 0x40000000 + i * PAGES(17), (u32)i);
+	assert_int_equal(mm_event(mm, MM_EV_MINOR), 50);
+	end_mm(mm);
+}
+
 /* A block never reaches beyond its VMA. */
 static void test_fill_stays_in_vma(void **state)
 {
@@ -963,6 +1000,7 @@ int main(void)
 		TEST(single_page_fills),
 		TEST(fill_order_adapts),
 		TEST(isolated_and_neighbouring_touch),
+		TEST(strides),
 		TEST(fill_stays_in_vma),
 		TEST(fill_falls_back),
 		TEST(out_of_memory_is_sigkill),
