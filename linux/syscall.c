@@ -25,6 +25,7 @@ typedef long (*syscall_fn)(struct task_struct *task, const unsigned long *args);
 #define UIO_MAXIOV 1024
 #define MAX_RW_COUNT ((unsigned long)INT_MAX & PAGE_MASK)
 #define ROBUST_LIST_HEAD_SIZE 24
+#define PIN_BATCH 1024ul /* pages of another process that process_vm_*v() holds at once */
 #define NSEC_PER_SEC 1000000000ull
 
 /* struct sysinfo of <linux/sysinfo.h>, sizes in bytes. */
@@ -298,6 +299,24 @@ static unsigned long iov_here(struct iov_cursor *c, unsigned long *addr)
 	return c->iov->len - c->done;
 }
 
+/*
+ * A piece of the remote vector begins: as on Linux its pages are there before anything is copied, and
+ * the program's own if they are to be written. An error shows when the copying comes to it.
+ */
+static void fault_in_remote(struct mm_struct *remote, unsigned long addr, unsigned long len,
+			    bool write)
+{
+	unsigned long end = addr + min(len, PIN_BATCH << PAGE_SHIFT);
+
+	for (addr &= PAGE_MASK; addr < end; addr += PAGE_SIZE) {
+		struct page *page = get_user_page(remote, addr, write);
+
+		if (IS_ERR(page))
+			return;
+		put_page(page);
+	}
+}
+
 /* Through one page of the kernel; what was copied before an error counts. */
 static long copy_between(struct task_struct *task, struct mm_struct *remote,
 			 struct iov_cursor *local, struct iov_cursor *there, char *buf, bool write)
@@ -312,6 +331,8 @@ static long copy_between(struct task_struct *task, struct mm_struct *remote,
 		n = min3(n, PAGE_SIZE - (ra & ~PAGE_MASK), MAX_RW_COUNT - total);
 		if (!n)
 			break;
+		if (write && there->done % (PIN_BATCH << PAGE_SHIFT) == 0)
+			fault_in_remote(remote, ra, there->iov->len - there->done, write);
 		if (write)
 			left = copy_from_mm(task->mm, buf, la, n);
 		got = access_remote_mm(remote, ra, buf, n - left, write, false);

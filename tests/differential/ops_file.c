@@ -372,7 +372,8 @@ static void op_pipe(struct ctx *c)
 static void op_vm_copy(struct ctx *c)
 {
 	struct rng *r = &c->rng;
-	bool in = one_in(r, 2);
+	/* Linux copies a page of parent and child to have it read so; Quire has no need to. */
+	bool in = one_in(r, 2) && !opt.rss;
 	uintptr_t a = pick_page(r), b = pick_page(r);
 	size_t len = (1 + below(r, 2048 / 8)) * 8;
 	struct iovec local, remote;
