@@ -177,7 +177,7 @@ struct hmm {
 	u32 nr_stop_asks; /* under lock: stops asked for */
 	u32 nr_stops, nr_conts; /* stops that took place; SIGCONTs sent, under lock */
 	u32 stops_ended; /* nr_stops of the last one that a SIGCONT met */
-	u64 stops_sent, stops_void; /* under lock: by guests, not yet taken; a SIGCONT was later */
+	u64 stops_sent; /* under lock: stop signals of guests, and no SIGCONT since */
 	pid_t stopper; /* thread that stops it */
 	struct sync_queue sync; /* sent to the process; under lock */
 	struct process_record *record; /* NULL: too many processes */
@@ -340,7 +340,7 @@ long send_syscall(struct native_task *t, unsigned long nr, const unsigned long *
 bool stop_wanted(struct hmm *hmm);
 void group_stop(struct native_task *t);
 void hmm_stop(struct hmm *hmm, int sig);
-void stop_signal_taken(struct native_task *t, bool stop);
+void stop_signal_taken(struct native_task *t);
 void hmm_job_signal(struct hmm *hmm, int sig, bool sent); /* may sleep */
 void hmm_let_die(struct hmm *hmm);
 bool hmm_is_held(const struct hmm *hmm, const struct native_task *t);

@@ -406,14 +406,14 @@ bool signal_deliver(struct native_task *t)
 	spin_unlock(&signal->siglock);
 	during = t->temp_mask_set ? t->temp_mask : t->task.blocked;
 	t->temp_mask_set = false;
-	if (default_is_stop(sig))
-		stop_signal_taken(t, act.handler == SIG_DFL);
 	if (act.handler <= SIG_IGN) {
 		/* The mask of the interrupted frame is the kernel's own if it came in the window. */
 		t->uc->uc_sigmask = native_host_mask(t->task.blocked);
 		if (act.handler == SIG_IGN || default_is_ignore(sig))
 			return false;
-		if (!default_is_stop(sig))
+		if (default_is_stop(sig))
+			stop_signal_taken(t);
+		else
 			die_of(t, sig);
 		return false;
 	}

@@ -88,21 +88,31 @@ void hmm_stop(struct hmm *hmm, int sig)
 	spin_unlock(&hmm->lock);
 }
 
+/* Whether a guest sent it, as hmm_job_signal() knows. */
+static bool sent_by_guest(const struct host_siginfo *si)
+{
+	bool found;
+
+	if (si->si_code != SI_USER && si->si_code != SI_TKILL && si->si_code != SI_QUEUE)
+		return false;
+	spin_lock(&tasklist_lock);
+	found = find_group_leader((pid_t)si->fields[0]);
+	spin_unlock(&tasklist_lock);
+	return found;
+}
+
 /*
- * The host has handed t->siginfo over, a stop signal; with `stop` it has no handler. A SIGCONT that was sent
- * since makes it void: one that came after its arrival, or if a guest sent it, after that.
+ * The host has handed t->siginfo over, a stop signal without a handler. A SIGCONT that was sent since makes
+ * it void: one that came after its arrival here, or when guests sent both, after that.
  */
-void stop_signal_taken(struct native_task *t, bool stop)
+void stop_signal_taken(struct native_task *t)
 {
 	int sig = t->siginfo.si_signo;
+	bool known = sent_by_guest(&t->siginfo);
 	struct hmm *hmm = t->hmm;
-	bool void_by_sender;
 
 	spin_lock(&hmm->lock);
-	void_by_sender = t->siginfo.si_code <= 0 && (hmm->stops_void & SIGBIT(sig));
-	hmm->stops_sent &= ~SIGBIT(sig);
-	hmm->stops_void &= ~SIGBIT(sig);
-	if (stop && !void_by_sender && hmm->nr_conts == t->conts_seen)
+	if (known ? (hmm->stops_sent & SIGBIT(sig)) != 0 : hmm->nr_conts == t->conts_seen)
 		ask_to_stop(hmm, sig);
 	spin_unlock(&hmm->lock);
 }
@@ -132,7 +142,7 @@ static void job_continue(struct hmm *hmm, bool sent)
 	spin_lock(&hmm->lock);
 	hmm->nr_conts++;
 	hmm->stop_signal = 0;
-	hmm->stops_void |= hmm->stops_sent;
+	hmm->stops_sent = 0;
 	stops = hmm->nr_stops;
 	ended = hmm->stops_ended;
 	spin_unlock(&hmm->lock);
@@ -151,7 +161,6 @@ void hmm_job_signal(struct hmm *hmm, int sig, bool sent)
 	} else if (!sent) {
 		spin_lock(&hmm->lock);
 		hmm->stops_sent |= SIGBIT(sig);
-		hmm->stops_void &= ~SIGBIT(sig);
 		spin_unlock(&hmm->lock);
 	}
 }
