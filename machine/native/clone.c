@@ -402,10 +402,30 @@ static long clone_process(struct native_task *t, struct native_task *nt, const s
 	return pid;
 }
 
+/* Until the child is done or something asks for t, at most 50 ms. */
+static void vfork_sleep(struct native_task *t, struct vfork_done *done)
+{
+	struct host_timespec ts = { 0, 50000000 };
+
+	/* It is not let go for a stop. */
+	if (__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & ~WORK_FLUSH) {
+		machine_wait(&done->done, 0, 50000000);
+		return;
+	}
+	t->call_mask = ~signal_fatal_set(t);
+	host_call(__NR_futex, (long)&done->done, 0 /* FUTEX_WAIT */, 0, (long)&ts, 0, 0);
+	t->call_mask = 0;
+	if (t->has_signal) {
+		t->has_signal = false;
+		signal_group_exit(t, t->siginfo.si_signo);
+	}
+}
+
+/* Only what kills ends it before its time. */
 static void vfork_wait(struct native_task *t, struct vfork_done *done, struct native_task *child)
 {
 	while (!__atomic_load_n(&done->done, __ATOMIC_SEQ_CST)) {
-		machine_wait(&done->done, 0, 50000000);
+		vfork_sleep(t, done);
 		if (!(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & WORK_KILL))
 			continue;
 		/* The child must not write into a stack that is going away. */

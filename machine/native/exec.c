@@ -216,8 +216,7 @@ void exec_continue(struct native_task *leader)
 	leader->handover = NULL;
 	leader->park = 0; /* set for a leader that was parked, and for one that was not */
 	kmem_cache_free(handover_cachep, h);
-	__atomic_store_n(&leader->work, leader->task.signal->group_exit ? WORK_KILL : 0,
-			 __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(&leader->work, ~WORK_EXEC, __ATOMIC_SEQ_CST);
 	signal_give_back(leader);
 	leader->task.clear_child_tid = 0;
 	leader->task.robust_list = 0;
@@ -260,16 +259,30 @@ static void exec_on_leader(struct native_task *t, struct linux_binprm *bprm)
 	do_exit(t, 0);
 }
 
+/*
+ * Two threads at once: the first wins, the other is one of those to go, or if it is the leader the one
+ * that goes on with the other's image. It must not see its program again.
+ */
+static int exec_lost(struct native_task *t)
+{
+	struct hmm *hmm = t->hmm;
+
+	if (t != hmm->leader)
+		__atomic_fetch_or(&t->work, WORK_KILL, __ATOMIC_SEQ_CST);
+	while (!(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & (WORK_KILL | WORK_EXEC)))
+		machine_wait(&t->park, 0, 1000000);
+	return -EAGAIN;
+}
+
 static int de_thread(struct native_task *t)
 {
 	struct native_task *none = NULL;
 	struct hmm *hmm = t->hmm;
 	int left;
 
-	/* Two threads at once: the first wins, the other is one of those to go. */
 	if (!__atomic_compare_exchange_n(&hmm->exec_thread, &none, t, false, __ATOMIC_SEQ_CST,
 					 __ATOMIC_SEQ_CST))
-		return -EAGAIN;
+		return exec_lost(t);
 	left = t == hmm->leader || hmm->leader->parked ? 1 : 2;
 	wait_for_threads(t, left);
 	return 0;

@@ -31,13 +31,6 @@ static const u64 only[_NSIG + 1] = {
 	ONLY(57), ONLY(58), ONLY(59), ONLY(60), ONLY(61), ONLY(62), ONLY(63), ONLY(64),
 };
 
-static bool dumps_core(int sig)
-{
-	return sig == SIGQUIT || sig == SIGILL || sig == SIGTRAP || sig == SIGABRT ||
-	       sig == SIGBUS || sig == SIGFPE || sig == SIGSEGV || sig == SIGXCPU ||
-	       sig == SIGXFSZ || sig == SIGSYS;
-}
-
 /*
  * The host's core file tells the parent that there is one, as its limit permits. It holds nothing: what it
  * could is the machine's memory.
@@ -47,7 +40,7 @@ static void prepare_core(int sig)
 	u64 no_core[2] = { 0, 0 };
 	long fd = -1, n = 0;
 
-	if (dumps_core(sig))
+	if (default_is_core(sig))
 		fd = host_syscall(__NR_open, "/proc/self/coredump_filter", HOST_O_WRONLY, 0);
 	if (fd >= 0) {
 		n = host_syscall(__NR_write, fd, "0", 1);

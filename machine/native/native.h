@@ -113,6 +113,7 @@ struct native_task {
 	u32 conts_seen; /* hmm->nr_conts when siginfo arrived */
 	bool temp_mask_set; /* sigsuspend: temp_mask is in force instead of blocked */
 	u64 temp_mask;
+	u64 call_mask; /* signals that the call under way is not interrupted by, beyond those blocked */
 	struct sync_queue sync; /* sent to this thread; under hmm->lock */
 	struct sync_queue
 		raised; /* come from the host; the thread's own, also in its signal handler */

@@ -49,9 +49,26 @@ static bool default_is_ignore(int sig)
 	return sig == SIGCHLD || sig == SIGCONT || sig == SIGURG || sig == SIGWINCH;
 }
 
+bool default_is_core(int sig)
+{
+	return signal_is_sync(sig) || sig == SIGQUIT || sig == SIGABRT || sig == SIGXCPU ||
+	       sig == SIGXFSZ;
+}
+
 bool default_is_stop(int sig)
 {
 	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
+}
+
+u64 signal_fatal_set(const struct native_task *t)
+{
+	u64 set = 0;
+
+	for (int sig = 1; sig <= _NSIG; sig++)
+		if (t->task.signal->action[sig].handler == SIG_DFL && !default_is_ignore(sig) &&
+		    !default_is_stop(sig) && !default_is_core(sig))
+			set |= SIGBIT(sig);
+	return set;
 }
 
 void signal_host_action(int sig, const struct k_sigaction *act)

@@ -106,6 +106,9 @@ void signal_leaving(struct native_task *t);
 
 void signal_force_info(struct native_task *t, const struct host_siginfo *si);
 bool default_is_stop(int sig);
+bool default_is_core(int sig);
+/* What ends the process at once, without a core dump, unless it is blocked. */
+u64 signal_fatal_set(const struct native_task *t);
 void fpu_frame_init(u8 *fpu);
 long wait_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
 long task_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);

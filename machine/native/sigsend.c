@@ -55,7 +55,7 @@ static bool sync_take(struct sync_queue *q, u64 set, struct host_siginfo *si)
 
 static u64 effective_mask(const struct native_task *t)
 {
-	return t->temp_mask_set ? t->temp_mask : t->task.blocked;
+	return (t->temp_mask_set ? t->temp_mask : t->task.blocked) | t->call_mask;
 }
 
 /* hmm->lock held. Somebody to take a signal of set out of the process's queue, or out of t's own. */

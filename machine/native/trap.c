@@ -84,7 +84,7 @@ static bool is_interruption(long ret)
 static long call_without_cpu(void *arg)
 {
 	struct native_task *t = current_native();
-	u64 mask = native_host_mask(t->task.blocked);
+	u64 mask = native_host_mask(t->task.blocked | t->call_mask);
 	long ret;
 
 	if (t->adopted)

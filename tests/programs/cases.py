@@ -55,6 +55,8 @@ CASES = [
     guest('frag', timeout=120),
     guest('threadfork', timeout=120),
     guest('execthread'),
+    guest('execrace'),
+    guest('execrace-long', '1000', program='execrace', quick=False, timeout=200),
     guest('futexfork'),
     guest('robust'),
     guest('truncate'),
