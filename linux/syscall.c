@@ -283,6 +283,7 @@ struct iov_cursor {
 	const struct iovec *iov;
 	unsigned long left; /* entries */
 	unsigned long done; /* bytes of the first */
+	unsigned long ready; /* remote: bytes from there on whose pages are there */
 };
 
 /* Bytes that lie together at the cursor; *addr is where. 0: the end. */
@@ -300,21 +301,22 @@ static unsigned long iov_here(struct iov_cursor *c, unsigned long *addr)
 }
 
 /*
- * A piece of the remote vector begins: as on Linux its pages are there before anything is copied, and
- * the program's own if they are to be written. An error shows when the copying comes to it.
+ * As on Linux the remote pages are there, and the program's own if they are to be written, before
+ * anything is copied. How many bytes from addr on that holds for.
  */
-static void fault_in_remote(struct mm_struct *remote, unsigned long addr, unsigned long len,
-			    bool write)
+static unsigned long fault_in_remote(struct mm_struct *remote, unsigned long addr,
+				     unsigned long len, bool write)
 {
 	unsigned long end = addr + min(len, PIN_BATCH << PAGE_SHIFT);
 
-	for (addr &= PAGE_MASK; addr < end; addr += PAGE_SIZE) {
-		struct page *page = get_user_page(remote, addr, write);
+	for (unsigned long at = addr & PAGE_MASK; at < end; at += PAGE_SIZE) {
+		struct page *page = get_user_page(remote, at, write);
 
 		if (IS_ERR(page))
-			return;
+			return at > addr ? at - addr : 0;
 		put_page(page);
 	}
+	return end - addr;
 }
 
 /* Through one page of the kernel; what was copied before an error counts. */
@@ -331,8 +333,14 @@ static long copy_between(struct task_struct *task, struct mm_struct *remote,
 		n = min3(n, PAGE_SIZE - (ra & ~PAGE_MASK), MAX_RW_COUNT - total);
 		if (!n)
 			break;
-		if (write && there->done % (PIN_BATCH << PAGE_SHIFT) == 0)
-			fault_in_remote(remote, ra, there->iov->len - there->done, write);
+		if (!there->ready)
+			there->ready =
+				fault_in_remote(remote, ra, there->iov->len - there->done, write);
+		if (!there->ready) {
+			err = -EFAULT;
+			break;
+		}
+		n = min(n, there->ready);
 		if (write)
 			left = copy_from_mm(task->mm, buf, la, n);
 		got = access_remote_mm(remote, ra, buf, n - left, write, false);
@@ -341,6 +349,7 @@ static long copy_between(struct task_struct *task, struct mm_struct *remote,
 		total += got;
 		local->done += got;
 		there->done += got;
+		there->ready -= got;
 		if (got < n) {
 			err = -EFAULT;
 			break;

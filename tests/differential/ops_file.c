@@ -359,6 +359,8 @@ static void op_pipe(struct ctx *c)
 		say(" hash %lx", hash_bytes(buf, got, 7));
 		done += got;
 	}
+	if (opt.rss) /* see op_vm_copy() */
+		return;
 	/* Without PROT_READ it depends on whether the page is there. */
 	n = process_vm_readv(getpid(), &(struct iovec){ buf, iov.iov_len }, 1, &iov, 1, 0);
 	if (n == (long)iov.iov_len)
@@ -372,7 +374,7 @@ static void op_pipe(struct ctx *c)
 static void op_vm_copy(struct ctx *c)
 {
 	struct rng *r = &c->rng;
-	/* Linux copies a page of parent and child to have it read so; Quire has no need to. */
+	/* Linux copies a page that parent and child share when it is pinned; Quire has no need to. */
 	bool in = one_in(r, 2) && !opt.rss;
 	uintptr_t a = pick_page(r), b = pick_page(r);
 	size_t len = (1 + below(r, 2048 / 8)) * 8;
