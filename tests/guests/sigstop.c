@@ -225,12 +225,43 @@ static void in_the_process(void)
 	next("no leader", pid);
 }
 
+/* What others do to a file concerns the mappings of a stopped process, too. */
+static void file_of_a_stopped_one(void)
+{
+	char path[] = "mapXXXXXX";
+	int fd = MUST(mkstemp(path)), st;
+	volatile char *m;
+	pid_t pid;
+
+	unlink(path);
+	MUST(ftruncate(fd, 16 * PAGE));
+	m = MUST(mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+	pid = split();
+	if (!pid)
+		for (;;)
+			for (int i = 0; i < 8; i++)
+				m[i * PAGE]++;
+	sleep_ms(20);
+	for (int i = 0; i < 3; i++) {
+		kill(pid, SIGSTOP);
+		waitpid(pid, &st, WUNTRACED);
+		MUST(msync((void *)m, 16 * PAGE, MS_SYNC));
+		MUST(ftruncate(fd, 8 * PAGE));
+		MUST(ftruncate(fd, 16 * PAGE));
+		kill(pid, SIGCONT);
+		sleep_ms(2);
+	}
+	kill(pid, SIGKILL);
+	show("file of a stopped one", wait_for(pid));
+}
+
 int main(void)
 {
 	what_parents_see();
 	signal_of_the_child(0);
 	signal_of_the_child(SA_NOCLDSTOP);
 	in_the_process();
+	file_of_a_stopped_one();
 	races();
 	return failures;
 }
