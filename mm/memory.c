@@ -200,10 +200,17 @@ static unsigned long run_below(const struct vm_fault *vmf)
 	return n;
 }
 
-static bool page_above_present(const struct vm_fault *vmf)
+/* Whether a page of the small block around the address, or of those beside it, is there. */
+static bool page_near_present(const struct vm_fault *vmf)
 {
-	return pte_index(vmf->address) != PTRS_PER_PTE - 1 &&
-	       vmf->address + PAGE_SIZE < vmf->vma->vm_end && !pte_vacant(ptep_get(vmf->pte + 1));
+	const unsigned long block = 1UL << NEIGHBOUR_ORDER;
+	unsigned long index = pte_index(vmf->address), mid = index & ~(block - 1);
+	unsigned long lo = mid < block ? 0 : mid - block;
+	unsigned long hi = min(mid + 2 * block, (unsigned long)PTRS_PER_PTE);
+
+	lo = max(lo, index - min(index, (vmf->address - vmf->vma->vm_start) >> PAGE_SHIFT));
+	hi = min(hi, index + ((vmf->vma->vm_end - vmf->address) >> PAGE_SHIFT));
+	return !range_vacant(vmf->pte - (index - lo), hi - lo);
 }
 
 /*
@@ -222,7 +229,7 @@ static unsigned int anon_target_order(const struct vm_fault *vmf)
 	if (vmf->address == vma->vm_fault_next)
 		return min(vma->vm_fault_order + 1, anon_fault_max_order);
 	run = run_below(vmf);
-	if (!run && !page_above_present(vmf) && vma_pages(vma) > SMALL_VMA_PAGES)
+	if (!run && vma_pages(vma) > SMALL_VMA_PAGES && !page_near_present(vmf))
 		return 0;
 	if (run >> NEIGHBOUR_ORDER)
 		return min((unsigned int)fls64(run) - 1, anon_fault_max_order);
