@@ -381,11 +381,6 @@ static void op_vm_copy(struct ctx *c)
 	struct iovec local, remote;
 	long n;
 
-	/* What a call that fails has faulted in by then is nobody's promise. */
-	if (opt.rss) {
-		say("not with --rss");
-		return;
-	}
 	if (!in_window(a, len) || !in_window(b, len))
 		len = 8;
 	local = (struct iovec){ (void *)a, len };

@@ -96,6 +96,26 @@ int main(void)
 		got = pread(fd, big + 10, len - 10, 0);
 		CHECK(got == (ssize_t)len - 10, "read at an odd place");
 	}
+	/* What cannot be stored stays where it is. */
+	MUST(write(p[1], "data", 4));
+	CHECK(IS_EFAULT(read(p[0], ro, 4)) && read(p[0], rw, 100) == 4 && !memcmp(rw, "data", 4),
+	      "a pipe keeps what could not be read");
+	MUST(lseek(fd, 7, SEEK_SET));
+	CHECK(IS_EFAULT(read(fd, ro, 10)) && lseek(fd, 0, SEEK_CUR) == 7,
+	      "a file keeps its position");
 	CHECK(!faults, "no signal came");
+	/* A copy that fails for its source has made the destination's page the program's own. */
+	{
+		struct iovec bad = { BAD, 100 }, good;
+		char *copy;
+
+		MUST(ftruncate(fd, 0));
+		MUST(ftruncate(fd, PAGE));
+		copy = MUST(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0));
+		good = (struct iovec){ copy, 100 };
+		CHECK(IS_EFAULT(process_vm_writev(getpid(), &bad, 1, &good, 1, 0)) &&
+			      pwrite(fd, "x", 1, 0) == 1 && !copy[0],
+		      "process_vm_writev from nowhere");
+	}
 	return failures;
 }
