@@ -71,6 +71,7 @@ CASES = [
     guest('fpu', timeout=120),
     guest('sigload', timeout=120),
     guest('sigsync'),
+    guest('sigstress'),
     guest('sigcalls'),
     guest('sigrules'),
     guest('sigstop'),
