@@ -174,6 +174,9 @@ static long first_guest_run(void *arg)
 	long ret;
 
 	thread_slot_arm(t);
+	deadly_set_pdeath(t, 0);
+	if (t->hmm->pdeath_parent != machine_params.command_pid)
+		host_syscall(__NR_exit_group, NATIVE_EXIT_STOPPED);
 	host_syscall(__NR_rt_sigprocmask, 2, &all, &mask, 8);
 	t->task.blocked = mask;
 	cpu_get(t);

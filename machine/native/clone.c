@@ -226,7 +226,7 @@ static long clone_check(const struct clone_args *a)
 		return -EINVAL;
 	if ((f & CLONE_THREAD) && (f & (CLONE_NEW_MASK & ~CLONE_NEWNS)))
 		return -EINVAL;
-	if (a->exit_signal > _NSIG)
+	if (a->exit_signal > _NSIG || signal_is_deadly((long)a->exit_signal))
 		return -EINVAL;
 	return 0;
 }

@@ -88,7 +88,11 @@ static long sys_prctl(struct native_task *t, const unsigned long *a)
 	case PR_GET_NAME:
 		memcpy(name, t->task.comm, sizeof(name));
 		return copy_to_mm(t->task.mm, a[1], name, sizeof(name)) ? -EFAULT : 0;
+	case PR_SET_PDEATHSIG:
+		return deadly_set_pdeath(t, a[1]);
 	case PR_GET_PDEATHSIG:
+		v = t->hmm->pdeath_signal;
+		return put_int(t, a[1], 0, &v);
 	case PR_GET_UNALIGN:
 	case PR_GET_FPEMU:
 	case PR_GET_FPEXC:
@@ -99,7 +103,6 @@ static long sys_prctl(struct native_task *t, const unsigned long *a)
 		return put_int(t, a[1], ret, &v);
 	case PR_GET_TID_ADDRESS:
 		return copy_to_mm(t->task.mm, a[1], &t->task.clear_child_tid, 8) ? -EFAULT : 0;
-	case PR_SET_PDEATHSIG:
 	case PR_GET_DUMPABLE:
 	case PR_SET_DUMPABLE:
 	case PR_GET_KEEPCAPS:

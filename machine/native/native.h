@@ -53,6 +53,7 @@ enum task_state {
 #define WORK_STOP 2u /* look at hmm->stop_signal */
 #define WORK_FLUSH 4u /* the hmm has flush requests */
 #define WORK_SIGNAL 16u /* a sync_queue may hold a signal for this thread */
+#define WORK_PARENT 32u /* the parent has died: hmm->pdeath_signal */
 #define WORK_EXEC 8u /* another thread's exec continues on this one, the host leader */
 
 struct hmm;
@@ -188,6 +189,8 @@ struct hmm {
 	int leader_status; /* wait status the leader's own exit() asked for */
 	bool first; /* the program the machine was started for */
 	u8 thp_disable; /* prctl(PR_SET_THP_DISABLE), which is not for the host: RAM is huge pages */
+	int pdeath_signal; /* prctl(PR_SET_PDEATHSIG) */
+	pid_t pdeath_parent; /* whose death counts */
 	bool dead; /* killed from outside; reaper.c has it */
 	bool dying; /* last thread on its way out: flushes are idle */
 	struct list_head devices; /* device.c: mappings that are no entries of the TLB */
@@ -277,6 +280,8 @@ void thread_slot_arm(struct native_task *t); /* on the thread itself */
 void thread_slot_bury(struct native_task *t);
 bool thread_is_gone(const struct native_task *t); /* the host thread uses the stack no more */
 void machine_stop(const char *text); /* machine_panic() that returns; the keeper ends everything */
+struct hmm *thread_slot_hmm(u32 slot); /* NULL: none */
+bool process_has_died(pid_t pid);
 void reap_soon(void); /* somebody was killed, it seems */
 long do_watch(void *unused);
 

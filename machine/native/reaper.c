@@ -153,25 +153,28 @@ void reap_soon(void)
 	machine_wake(&kernel_shared.watch_seq, 1);
 }
 
-/* A thread that never came to be on its robust list, with id `tid`. */
-static bool unarmed_is_gone(pid_t tgid, pid_t tid)
+/* All its threads have, whether or not somebody has waited for it. */
+bool process_has_died(pid_t pid)
 {
 	struct {
 		s32 fd;
 		s16 events, revents;
 	} poll = { .events = POLLIN };
-	bool gone;
+	bool died;
 
-	if (host_syscall(__NR_tgkill, tgid, tid, 0) == -ESRCH)
-		return true;
-	if (tid != tgid)
-		return false;
-	poll.fd = (s32)host_syscall(__NR_pidfd_open, tgid, 0);
+	poll.fd = (s32)host_syscall(__NR_pidfd_open, pid, 0);
 	if (poll.fd < 0)
 		return poll.fd == -ESRCH;
-	gone = host_syscall(__NR_poll, &poll, 1, 0) == 1;
+	died = host_syscall(__NR_poll, &poll, 1, 0) == 1;
 	host_syscall(__NR_close, poll.fd);
-	return gone;
+	return died;
+}
+
+/* A thread that never came to be on its robust list, with id `tid`. */
+static bool unarmed_is_gone(pid_t tgid, pid_t tid)
+{
+	return host_syscall(__NR_tgkill, tgid, tid, 0) == -ESRCH ||
+	       (tid == tgid && process_has_died(tgid));
 }
 
 static struct thread_slot slot_read(u32 n)
@@ -182,6 +185,13 @@ static struct thread_slot slot_read(u32 n)
 	} u = { .all = __atomic_load_n((u64 *)&kernel_shared.thread[n], __ATOMIC_SEQ_CST) };
 
 	return u.slot;
+}
+
+struct hmm *thread_slot_hmm(u32 slot)
+{
+	u32 info = slot_read(slot).info;
+
+	return info ? info_task(info)->hmm : NULL;
 }
 
 /* The next task of hmm from slot *n on that has not left in order; the dead do not go away meanwhile. */

@@ -414,6 +414,10 @@ bool signal_deliver(struct native_task *t)
 	u64 during;
 
 	t->has_signal = false;
+	if (sig == SIGXCPU && t->siginfo.si_code == SI_KERNEL && deadly_time_is_up(t)) {
+		die_of(t, SIGKILL);
+		return false;
+	}
 	spin_lock(&signal->siglock);
 	act = signal->action[sig];
 	if (act.handler > SIG_IGN && (act.flags & SA_RESETHAND)) {

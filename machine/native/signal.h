@@ -95,6 +95,14 @@ static inline bool signal_is_kick(int sig, const struct host_siginfo *si)
 
 extern void (*const native_trap_entry)(int, struct host_siginfo *, struct host_ucontext *);
 
+/* deadly.c: what the host would do with SIGKILL and SIGSTOP */
+bool signal_is_deadly(long sig);
+long deadly_set_pdeath(struct native_task *t, unsigned long sig);
+bool deadly_parent_died(struct native_task *t, int sig, const struct host_siginfo *si);
+void deadly_do_parent(struct native_task *t);
+bool deadly_time_is_up(struct native_task *t);
+long deadly_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
+
 /* sigsend.c */
 void sync_raised(struct native_task *t, const struct host_siginfo *si);
 bool sync_pull(struct native_task *t);

@@ -200,7 +200,9 @@ static void kernel_mode_signal(struct native_task *t, int sig, const struct host
 		       (unsigned long)ip, (unsigned long)si->fields[0], t->task.pid, t->task.comm);
 		machine_panic("the guest kernel faulted");
 	}
-	if (signal_is_sync(sig)) {
+	if (deadly_parent_died(t, sig, si)) {
+		; /* noted */
+	} else if (signal_is_sync(sig)) {
 		if (!signal_is_kick(sig, si))
 			sync_raised(t, si);
 	} else {
@@ -228,6 +230,10 @@ void exit_to_user(struct native_task *t)
 
 		if (work & WORK_STOP)
 			__atomic_fetch_and(&t->work, ~WORK_STOP, __ATOMIC_SEQ_CST);
+		if (work & WORK_PARENT) {
+			__atomic_fetch_and(&t->work, ~WORK_PARENT, __ATOMIC_SEQ_CST);
+			deadly_do_parent(t);
+		}
 		if (work & WORK_EXEC)
 			exec_continue(t);
 		else if (work & WORK_KILL)
@@ -274,6 +280,8 @@ static long do_syscall(struct native_task *t, unsigned long nr, const unsigned l
 		ret = fileio_syscall(t, nr, args);
 	if (ret == SYSCALL_NOT_OURS)
 		ret = pathcall_syscall(t, nr, args);
+	if (ret == SYSCALL_NOT_OURS)
+		ret = deadly_syscall(t, nr, args);
 	if (ret == SYSCALL_NOT_OURS)
 		ret = hostcall(t, nr, args);
 	return ret;
@@ -491,7 +499,7 @@ static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *u
 		host_bus_error(t, si);
 	else if (sig == SIGILL && si->si_code > 0 && callsite_illegal(t, &uc->uc_mcontext, &call))
 		call ? syscall_entry(t) : (void)0;
-	else if (!kick)
+	else if (!kick && !deadly_parent_died(t, sig, si))
 		guest_signal_entry(t, sig, si);
 	exit_to_user(t);
 }

@@ -58,13 +58,12 @@ def name(pid):
         return ''
 
 
-def left_behind():
-    """Files, mounts and shared memory that are quire's. Others may be at work on this host."""
-    found = [f'{d}/{n}' for d in ('/dev/shm', '/tmp', '/run') if os.path.isdir(d)
-             for n in os.listdir(d) if n.startswith('quire-') and not n.startswith(('quire-test', 'quire-data'))]
+def left_behind(directory):
+    """Files and mounts. directory: the only place for temporary files that the command was told."""
+    found = [f'{d}/{n}' for d in (directory, '/dev/shm') if os.path.isdir(d)
+             for n in os.listdir(d) if d == directory or 'quire' in n]
     with open('/proc/self/mounts', encoding='utf-8') as f:
-        found += [line for line in f if line.startswith('quire')]
-    return found
+        return found + [line for line in f if line.startswith('quire')]
 
 
 class Machine:
@@ -259,6 +258,14 @@ def test_storm_from_outside():
 
 
 def test_command_killed():
+    with tempfile.TemporaryDirectory() as top:
+        os.environ['TMPDIR'] = top
+        command_killed()
+        del os.environ['TMPDIR']
+        expect('left behind', left_behind(top), [])
+
+
+def command_killed():
     for sig in signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSEGV:
         m = Machine(FAMILY)
         people = m.everybody()
@@ -271,7 +278,6 @@ def test_command_killed():
             expect('status', m.command.returncode, 128 + sig)
         wait_gone(people)
         m.end()
-    expect('left behind', left_behind(), [])
 
 
 def test_keeper_killed():
@@ -282,6 +288,16 @@ def test_keeper_killed():
     expect('status', status, 125)
     assert 'quire: the machine stopped: its keeper' in err, err
     wait_gone(people, 1)
+
+
+def test_command_and_keeper_killed():
+    m = Machine(FAMILY)
+    people = m.everybody()
+    keeper = m.keeper()
+    os.kill(m.command.pid, signal.SIGKILL)
+    os.kill(keeper, signal.SIGKILL)
+    wait_gone(people)
+    m.end()
 
 
 def test_first_guest_ends_others_stay():

@@ -78,6 +78,7 @@ CASES = [
     guest('pipes', timeout=120),
     guest('events'),
     guest('many', timeout=120),
+    guest('deadly'),
     guest('killstorm', 'storm', '250', '1', timeout=120),
     guest('killstorm-long', 'storm', '10000', '2', program='killstorm', quick=False, timeout=600),
     guest('crowd-processes', 'processes', '500', program='crowd'),
