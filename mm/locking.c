@@ -16,6 +16,7 @@
  * the sleeper's look and its sleep makes the sleep return at once, and nobody calls the machine
  * when nobody sleeps.
  */
+#define LOCKDEP_OFF
 #include <quire/kernel.h>
 #include <quire/spinlock.h>
 

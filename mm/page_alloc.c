@@ -670,6 +670,8 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 
 	if (unlikely(order > MAX_ORDER))
 		return NULL;
+	if (gfp & __GFP_DIRECT_RECLAIM)
+		lockdep_may_sleep();
 	if (!(gfp & __GFP_NOFAIL) && unlikely(should_fail(&fail_page_alloc)))
 		return NULL;
 	page = get_page_from_freelist(gfp, order, ALLOC_WMARK_LOW);

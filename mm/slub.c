@@ -353,6 +353,8 @@ static bool slab_should_fail(gfp_t gfp)
 
 void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 {
+	if (gfp & __GFP_DIRECT_RECLAIM)
+		lockdep_may_sleep();
 	if (unlikely(slab_should_fail(gfp)))
 		return NULL;
 	return slab_alloc(s, gfp);

@@ -15,6 +15,7 @@
 #define QUIRE_SPINLOCK_H
 
 #include <quire/atomic.h>
+#include <quire/lockdep.h>
 #include <quire/machine.h>
 
 typedef struct {
@@ -50,6 +51,13 @@ static inline void spin_unlock(spinlock_t *lock)
 {
 	__atomic_store_n(&lock->locked, 0, __ATOMIC_RELEASE);
 }
+
+/* locking.c itself is not checked. */
+#if defined(CONFIG_DEBUG_VM) && !defined(LOCKDEP_OFF)
+#define spin_lock(lock) LOCKDEP_LOCK(spin_lock, lock)
+#define spin_trylock(lock) LOCKDEP_TRY(spin_trylock, lock)
+#define spin_unlock(lock) LOCKDEP_UNLOCK(spin_unlock, lock)
+#endif
 
 #define spin_lock_irqsave(lock, flags)        \
 	do {                                  \
@@ -98,5 +106,17 @@ void up_read(struct rw_semaphore *sem);
 void down_write(struct rw_semaphore *sem);
 void up_write(struct rw_semaphore *sem);
 void downgrade_write(struct rw_semaphore *sem);
+
+#if defined(CONFIG_DEBUG_VM) && !defined(LOCKDEP_OFF)
+#define mutex_lock(lock) LOCKDEP_LOCK(mutex_lock, lock)
+#define mutex_trylock(lock) LOCKDEP_TRY(mutex_trylock, lock)
+#define mutex_unlock(lock) LOCKDEP_UNLOCK(mutex_unlock, lock)
+#define down_read(sem) LOCKDEP_LOCK(down_read, sem)
+#define down_read_trylock(sem) LOCKDEP_TRY(down_read_trylock, sem)
+#define down_read_try_ahead(sem) LOCKDEP_TRY(down_read_try_ahead, sem)
+#define up_read(sem) LOCKDEP_UNLOCK(up_read, sem)
+#define down_write(sem) LOCKDEP_LOCK(down_write, sem)
+#define up_write(sem) LOCKDEP_UNLOCK(up_write, sem)
+#endif
 
 #endif

@@ -153,6 +153,13 @@ bool machine_in_group(u32 gid)
 	return gid == egid;
 }
 
+#ifdef CONFIG_DEBUG_VM
+struct held_locks *machine_held_locks(void)
+{
+	return &current_native()->held_locks;
+}
+#endif
+
 struct task_struct *machine_current(void)
 {
 	return &current_native()->task;

@@ -150,6 +150,9 @@ struct native_task {
 	u64 enter_tsc;
 	bool fast; /* in a call that came by a jump: signals are open (fastcall.c) */
 	struct native_task *self;
+#ifdef CONFIG_DEBUG_VM
+	struct held_locks held_locks;
+#endif
 };
 
 #define current_native() \

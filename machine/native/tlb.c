@@ -233,6 +233,11 @@ static void flush_lock(struct hmm *hmm)
 	}
 }
 
+static void flush_unlock(struct hmm *hmm)
+{
+	(spin_unlock)(&hmm->flush_lock); /* not the checked one: see flush_lock() */
+}
+
 void hmm_drop_flush_lock(struct hmm *hmm, const struct native_task *t)
 {
 	u32 holder = t->slot + 1;
@@ -254,7 +259,7 @@ static u64 hmm_queue_flush(struct hmm *hmm, unsigned long start, unsigned long e
 		hmm->nr_ring = HMM_RING + 1;
 	}
 	req = __atomic_add_fetch(&hmm->flush_req, 1, __ATOMIC_SEQ_CST);
-	spin_unlock(&hmm->flush_lock);
+	flush_unlock(hmm);
 	return req;
 }
 
@@ -268,7 +273,7 @@ void hmm_do_flush(struct hmm *hmm)
 			host_unmap(hmm, hmm->ring[i].start, hmm->ring[i].end);
 	hmm->nr_ring = 0;
 	__atomic_store_n(&hmm->flush_done, hmm->flush_req, __ATOMIC_SEQ_CST);
-	spin_unlock(&hmm->flush_lock);
+	flush_unlock(hmm);
 }
 
 /*

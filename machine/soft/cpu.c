@@ -18,6 +18,14 @@ static struct soft_cpu {
 
 static __thread unsigned int this_cpu;
 static __thread unsigned int irq_depth;
+#ifdef CONFIG_DEBUG_VM
+static __thread struct held_locks held_locks;
+
+struct held_locks *machine_held_locks(void)
+{
+	return &held_locks;
+}
+#endif
 
 void soft_cpu_reset(void)
 {

@@ -85,6 +85,7 @@ CASES = [
     guest('crowd-threads', 'threads', '1000', program='crowd'),
     guest('crowd-bomb', 'bomb', program='crowd'),
     guest('crowd-short', 'short', '9000', program='crowd', quick=False),
+    guest('locks', '1'),
     Case('asan', 'ASAN_OPTIONS=detect_leaks=0 exec $G/asan'),
     Case('asan-finds', 'ASAN_OPTIONS=detect_leaks=0 $G/asan overflow 2>report; echo $?; '
          'grep -c "heap-buffer-overflow" report; grep -o "WRITE of size 1" report'),

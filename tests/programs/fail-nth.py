@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -47,11 +48,13 @@ class Machine:
                 except subprocess.TimeoutExpired:
                     os.killpg(p.pid, signal.SIGKILL)
                     return 'hangs'
-        ours = [line for line in err.splitlines() if line.startswith('quire: ')]
+        # Without memory to boot with there is no machine.
+        ours = [line for line in err.splitlines()
+                if line.startswith('quire: ') and not re.search('stopped: .*no memory', line)]
         for word in ('leaked', 'panic', 'stopped', 'kernel fault', 'do not end', 'Out of memory'):
             if any(word in line for line in ours):
                 return ours[-1]
-        if p.returncode == 125 and not any('memory' in line for line in ours):
+        if p.returncode == 125 and 'memory' not in err:
             return 'status 125: ' + err[-300:]
         return None
 

@@ -5,6 +5,7 @@
 #include "soft_fixture.h"
 
 #include <quire/errno.h>
+#include <quire/fs.h>
 #include <quire/spinlock.h>
 
 #define THREADS 4
@@ -225,6 +226,78 @@ static void interrupts_wait_until_they_are_on(void **state)
 	assert_int_equal(interrupts, 2000 * (THREADS - 1));
 }
 
+/* ---- The order, which debug builds check ---------------------------------------------------- */
+
+#ifdef CONFIG_DEBUG_VM
+static struct mm_struct one, other;
+static struct address_space file;
+
+static void order_reset(void)
+{
+	machine_held_locks()->nr = 0;
+	memset(&one, 0, sizeof(one));
+	memset(&other, 0, sizeof(other));
+	memset(&file, 0, sizeof(file));
+}
+
+static void wrong_order(void)
+{
+	struct address_space *mapping = &file;
+
+	mutex_lock(&mapping->lock);
+	down_read(&one.mmap_lock);
+}
+
+static void taken_twice(void)
+{
+	spin_lock(&one.page_table_lock);
+	spin_lock(&one.page_table_lock);
+}
+
+static void asleep_with_a_spinlock(void)
+{
+	spin_lock(&one.page_table_lock);
+	alloc_page(GFP_KERNEL);
+}
+
+static void a_wrong_order_is_found(void **state)
+{
+	struct address_space *mapping = &file;
+
+	(void)state;
+	assert_int_equal(soft_init(16 << 20, 1), 0);
+	order_reset();
+	down_write(&one.mmap_lock);
+	down_write(&other.mmap_lock); /* parent before child */
+	mutex_lock(&mapping->lock);
+	spin_lock(&one.page_table_lock);
+	spin_unlock(&one.page_table_lock);
+	up_write(&one.mmap_lock); /* in any order */
+	mutex_unlock(&mapping->lock);
+	up_write(&other.mmap_lock);
+	/* What is only tried cannot hang. */
+	spin_lock(&one.page_table_lock);
+	assert_true(mutex_trylock(&mapping->lock));
+	mutex_unlock(&mapping->lock);
+	spin_unlock(&one.page_table_lock);
+	assert_int_equal(machine_held_locks()->nr, 0);
+
+	assert_panics((wrong_order(), 0), "taking mmap_lock while mapping->lock is held");
+	order_reset();
+	assert_panics((taken_twice(), 0), "again page_table_lock");
+	order_reset();
+	assert_panics((asleep_with_a_spinlock(), 0), "might sleep while page_table_lock is held");
+	order_reset();
+	assert_panics(({
+			      up_read(&one.mmap_lock);
+			      0;
+		      }),
+		      "is not held");
+	order_reset();
+	soft_exit();
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +306,9 @@ int main(void)
 		machine_test(a_waiting_writer_keeps_new_readers_out),
 		machine_test(waiting_ends_by_time_and_by_value),
 		machine_test(interrupts_wait_until_they_are_on),
+#ifdef CONFIG_DEBUG_VM
+		cmocka_unit_test(a_wrong_order_is_found),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
