@@ -220,9 +220,16 @@ static unsigned long stage_signal_set(struct native_task *t, struct staged *s, u
 	return addr;
 }
 
-/* Twice: for the host, and behind it as it was. must: all of it has to be readable. */
+/* The index of HA_UPDATE. */
+enum {
+	UPDATE_PART,
+	UPDATE_WHOLE,
+	UPDATE_OUT
+};
+
+/* Twice: for the host, and behind it as it was. */
 static unsigned long stage_update(struct native_task *t, struct staged *s, unsigned int i,
-				  bool must)
+				  unsigned int kind)
 {
 	size_t size = HA_SIZE(s->desc->arg[i]), left;
 	u8 *copy;
@@ -232,10 +239,11 @@ static unsigned long stage_update(struct native_task *t, struct staged *s, unsig
 	copy = hc_alloc(&s->mem, 2 * size);
 	if (!copy)
 		return (unsigned long)-ENOMEM;
-	left = copy_from_mm(t->task.mm, copy, s->args[i], size);
-	if (left == size || (left && must))
+	left = kind == UPDATE_OUT ? size : copy_from_mm(t->task.mm, copy, s->args[i], size);
+	if (kind != UPDATE_OUT && (left == size || (left && kind == UPDATE_WHOLE)))
 		return HC_BAD_PTR;
-	memset(copy + size - left, 0, left);
+	/* Zeros that the host writes there are to be seen as changes, too. */
+	memset(copy + size - left, 0x5a, left);
 	memcpy(copy + size, copy, size);
 	s->len[i] = (u32)size;
 	return (unsigned long)copy;
@@ -257,11 +265,11 @@ static unsigned long stage_arg(struct native_task *t, struct staged *s, unsigned
 	case HA_IN_MAY:
 		return hc_in_may(t, &s->mem, s->args[i], HA_SIZE(arg), HA_IDX(arg) * 8);
 	case HA_INOUT:
-		return stage_update(t, s, i, true);
+		return stage_update(t, s, i, UPDATE_WHOLE);
 	case HA_UPDATE:
 		return stage_update(t, s, i, HA_IDX(arg));
 	case HA_ANY: /* small values are numbers: no memory is mapped there */
-		return s->args[i] < mmap_min_addr ? s->args[i] : stage_update(t, s, i, false);
+		return s->args[i] < mmap_min_addr ? s->args[i] : stage_update(t, s, i, UPDATE_PART);
 	case HA_OUT:
 	case HA_OUT_INTR:
 		return stage_buffer(t, s, i, HA_SIZE(arg), false);

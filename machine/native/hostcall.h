@@ -69,7 +69,7 @@ enum hostcall_arg {
 	HA_OUT, /* size bytes written on success */
 	HA_OUT_INTR, /* size bytes written when a signal ended the call (time left) */
 	HA_INOUT, /* size bytes read, and some written, also on errors */
-	HA_UPDATE, /* size bytes, some of which are written; index 1: all of them must be readable */
+	HA_UPDATE, /* size bytes, some of which are written; index 1: all must be readable, 2: none is read */
 	HA_IN_LEN, /* len bytes read */
 	HA_OUT_LEN, /* len bytes, some of which are written on success */
 	HA_OUT_RET, /* len bytes, of which the result says how many are written */

@@ -18,6 +18,7 @@
 #define INOUT(n) HA_ARG(HA_INOUT, 0, n)
 #define UPD(n) HA_ARG(HA_UPDATE, 0, n)
 #define UPDALL(n) HA_ARG(HA_UPDATE, 1, n)
+#define UPDOUT(n) HA_ARG(HA_UPDATE, 2, n)
 #define INL(idx) HA_ARG(HA_IN_LEN, idx, 1)
 #define INN(idx, elem) HA_ARG(HA_IN_LEN, idx, elem)
 #define OUTL(idx) HA_ARG(HA_OUT_LEN, idx, 1)
@@ -176,7 +177,7 @@ const struct hostcall_desc hostcall_table[NR_HOSTCALLS] = {
 	CALL(setfsuid, 0, V),
 	CALL(setfsgid, 0, V),
 	CALL(getsid, 0, V),
-	CALL(capget, 0, UPDALL(8), UPD(24)),
+	CALL(capget, 0, UPDALL(8), UPDOUT(24)),
 	CALL(capset, 0, UPDALL(8), INMAY(24)),
 	CALL(rt_sigpending, 0, OUTL(1), V),
 	CALL(rt_sigtimedwait, BLK, SIGSET, OUT(SIGINFO), IN(TS), V),

@@ -191,6 +191,8 @@ long hc_import_iovec(struct native_task *t, struct hc_mem *mem, unsigned long ui
 	for (unsigned long i = 0; i < nr; i++) {
 		if ((ssize_t)iov[i].len < 0)
 			return -EINVAL;
+		if (nr == 1) /* which Linux cuts before it looks at the addresses */
+			iov[i].len = min(iov[i].len, room);
 		if (iov[i].base + iov[i].len > TASK_SIZE_MAX || (long)iov[i].base < 0)
 			return -EFAULT;
 		iov[i].len = min(iov[i].len, room);
