@@ -325,7 +325,6 @@ static void prepare(struct native_task *t)
 	__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(&t->work, WORK_KILL, __ATOMIC_SEQ_CST);
 	__atomic_fetch_add(&t->hmm->running, 1, __ATOMIC_SEQ_CST);
-	__atomic_fetch_add(&kernel_shared.nr_adopted, 1, __ATOMIC_SEQ_CST);
 }
 
 /* False: no thread can be made at the moment. */

@@ -173,7 +173,6 @@ struct kernel_shared {
 	uint32_t nr_tasks; /* threads whose kernel stacks are in use; counted down by reap() */
 	uint32_t nr_slots; /* of thread[], ever used */
 	uint32_t watch_seq; /* futex: bumped when watch() is wanted soon */
-	uint32_t nr_adopted; /* threads that were killed from outside and brought to their end */
 	struct thread_slot thread[NATIVE_MAX_THREADS];
 	uint64_t boot_ns; /* time mm_init() took */
 };
