@@ -152,7 +152,7 @@ END
         sleep 100 & sleep 101 &
         jobs | sed 's/ *&$//'; kill %1; wait %1; echo $?
         kill -STOP %2; sleep 0.2; jobs %2; kill -CONT %2; kill %2; wait %2; echo $?
-        (sleep 0.1; exit 5) & fg %3 >/dev/null; echo fg $?
+        (sleep 0.1; exit 5) & fg >/dev/null; echo fg $?
         sh -c 'kill -STOP $$; exit 6'; echo stopped $?; jobs | wc -l; fg >/dev/null; echo $?
         sh -c 'kill -INT $$'; echo $?; cat /dev/null; [ -t 0 ] && echo tty; stty size >/dev/null; echo $?
         trap 'echo winch' WINCH; kill -WINCH $$; true''', shell='/bin/bash', dialogue=[],
@@ -162,7 +162,7 @@ END
          dialogue=[(b'% ', b'echo h$((1+1))i\n'), (b'h2i\r\n% ', b'sleep 100\n'),
                    (b'sleep 100\r\n', b'\x03'), (b'% ', b'echo int $?\n'),
                    (b'int 130\r\n% ', b'sleep 100\n'), (b'sleep 100\r\n', b'\x1a'),
-                   (b'% ', b'jobs\n'), (b'% ', b'kill %1; bg; wait; echo gone $?\n'),
+                   (b'% ', b'jobs\n'), (b'% ', b'bg; kill %1; wait; echo gone $?\n'),
                    (b'gone', b''), (b'% ', b'cat\n'), (b'cat\r\n', b'line\n'),
                    (b'line\r\nline\r\n', b'\x04'), (b'% ', b'exit 4\n')],
          squeeze=PIDS + ((rb'(?m)^.*Terminated.*\n', b''),)),

@@ -150,7 +150,7 @@ def talk(p, master, dialogue, deadline):
         while todo and todo[0][0] in fresh:
             expect, answer = todo.pop(0)
             fresh = fresh.split(expect, 1)[1]
-            time.sleep(0.05)
+            time.sleep(0.15)
             os.write(master, answer)
     return said
 
