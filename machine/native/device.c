@@ -50,9 +50,9 @@ static int hmm_add_device(struct hmm *hmm, unsigned long start, unsigned long en
 
 	if (!r)
 		return -ENOMEM;
-	spin_lock(&hmm->device_lock);
+	hmm_lock_devices(hmm);
 	list_add(&r->node, &hmm->devices);
-	spin_unlock(&hmm->device_lock);
+	hmm_unlock_devices(hmm);
 	return 0;
 }
 
@@ -80,11 +80,11 @@ static void hmm_forget_device(struct hmm *hmm, unsigned long start, unsigned lon
 {
 	struct device_range *r, *next;
 
-	spin_lock(&hmm->device_lock);
+	hmm_lock_devices(hmm);
 	list_for_each_entry_safe(r, next, &hmm->devices, node)
 		if (r->start < end && r->end > start)
 			cut_range(hmm, r, start, end);
-	spin_unlock(&hmm->device_lock);
+	hmm_unlock_devices(hmm);
 }
 
 void hmm_forget_devices(struct hmm *hmm)
@@ -120,7 +120,7 @@ int hmm_inherit_devices(struct hmm *child, struct hmm *parent, struct mm_struct 
 
 	if (list_empty(&parent->devices))
 		return 0;
-	spin_lock(&parent->device_lock);
+	hmm_lock_devices(parent);
 	list_for_each_entry(r, &parent->devices, node) {
 		copy = new_range(r->start, r->end, GFP_ATOMIC);
 		if (copy)
@@ -128,7 +128,7 @@ int hmm_inherit_devices(struct hmm *child, struct hmm *parent, struct mm_struct 
 		else
 			err = -ENOMEM;
 	}
-	spin_unlock(&parent->device_lock);
+	hmm_unlock_devices(parent);
 	if (err || mm == parent->mm)
 		return err;
 	/* What the program does not want in its children: the host knows nothing of that. */

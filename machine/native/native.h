@@ -197,7 +197,7 @@ struct hmm {
 	bool dead; /* killed from outside; reaper.c has it */
 	bool dying; /* last thread on its way out: flushes are idle */
 	struct list_head devices; /* device.c: mappings that are no entries of the TLB */
-	spinlock_t device_lock; /* a leaf but for the allocator's */
+	spinlock_t device_lock; /* locked: slot + 1 of the holder; a leaf but for the allocator's */
 
 	/* Flushes asked for by others; flush_req - flush_done of them are outstanding. */
 	spinlock_t flush_lock; /* locked: slot + 1 of the holder */
@@ -306,7 +306,9 @@ void hmm_do_flush(struct hmm *hmm); /* carry out what others asked; any state, t
 void hmm_attach(struct hmm *hmm, struct mm_struct *mm);
 void hmm_detach(struct hmm *hmm);
 void hmm_drop_all(void); /* host-unmap every user address of this process but vdso and devices */
-void hmm_drop_flush_lock(struct hmm *hmm, const struct native_task *t);
+void hmm_drop_locks(struct hmm *hmm, const struct native_task *t);
+void hmm_lock_devices(struct hmm *hmm);
+void hmm_unlock_devices(struct hmm *hmm);
 struct hmm *hmm_alloc(void);
 void hmm_put(struct hmm *hmm);
 

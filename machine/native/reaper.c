@@ -294,7 +294,7 @@ static void adopter_start(void)
 		t->state = TASK_KERNEL;
 		native_resume(record, result_of(t, record));
 	}
-	hmm_drop_flush_lock(t->hmm, t);
+	hmm_drop_locks(t->hmm, t);
 	cpu_get(t);
 	if (!t->started)
 		child_begin(t, tid, t->hmm->tgid ? t->hmm->tgid : tid);

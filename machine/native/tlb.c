@@ -144,15 +144,58 @@ static void unmap_around(unsigned long start, unsigned long end)
 	host_syscall(__NR_munmap, start, end - start);
 }
 
+/* With the holder in it, since one without a CPU may be killed: see reaper.c. */
+static void owned_lock(spinlock_t *lock)
+{
+	const u32 me = current_native()->slot + 1;
+
+	for (u32 none, spins = 0;; spins++) {
+		none = 0;
+		if (__atomic_compare_exchange_n(&lock->locked, &none, me, false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return;
+		machine_relax(spins);
+	}
+}
+
+static void owned_unlock(spinlock_t *lock)
+{
+	(spin_unlock)(lock); /* not the checked one: see owned_lock() */
+}
+
+static void drop_owned_lock(spinlock_t *lock, const struct native_task *t)
+{
+	u32 holder = t->slot + 1;
+
+	__atomic_compare_exchange_n(&lock->locked, &holder, 0, false, __ATOMIC_RELEASE,
+				    __ATOMIC_RELAXED);
+}
+
+void hmm_drop_locks(struct hmm *hmm, const struct native_task *t)
+{
+	drop_owned_lock(&hmm->device_lock, t);
+	drop_owned_lock(&hmm->flush_lock, t);
+}
+
+void hmm_lock_devices(struct hmm *hmm)
+{
+	owned_lock(&hmm->device_lock);
+}
+
+void hmm_unlock_devices(struct hmm *hmm)
+{
+	owned_unlock(&hmm->device_lock);
+}
+
 /* hmm is this process. The lock keeps device mappings from being made in the gaps meanwhile. */
 static void host_unmap(struct hmm *hmm, unsigned long start, unsigned long end)
 {
 	unsigned long stop;
 
-	spin_lock(&hmm->device_lock);
+	hmm_lock_devices(hmm);
 	for (; stop = end, hmm_device_gap(hmm, &start, &stop); start = stop)
 		unmap_around(start, stop);
-	spin_unlock(&hmm->device_lock);
+	hmm_unlock_devices(hmm);
 }
 
 void hmm_drop_all(void)
@@ -219,38 +262,11 @@ static void downgrade_range(struct mm_struct *mm, unsigned long start, unsigned 
 
 /* ---- Flush of other host processes ---- */
 
-/* With the holder in it, since one without a CPU may be killed: see reaper.c. */
-static void flush_lock(struct hmm *hmm)
-{
-	const u32 me = current_native()->slot + 1;
-
-	for (u32 none, spins = 0;; spins++) {
-		none = 0;
-		if (__atomic_compare_exchange_n(&hmm->flush_lock.locked, &none, me, false,
-						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-			return;
-		machine_relax(spins);
-	}
-}
-
-static void flush_unlock(struct hmm *hmm)
-{
-	(spin_unlock)(&hmm->flush_lock); /* not the checked one: see flush_lock() */
-}
-
-void hmm_drop_flush_lock(struct hmm *hmm, const struct native_task *t)
-{
-	u32 holder = t->slot + 1;
-
-	__atomic_compare_exchange_n(&hmm->flush_lock.locked, &holder, 0, false, __ATOMIC_RELEASE,
-				    __ATOMIC_RELAXED);
-}
-
 static u64 hmm_queue_flush(struct hmm *hmm, unsigned long start, unsigned long end)
 {
 	u64 req;
 
-	flush_lock(hmm);
+	owned_lock(&hmm->flush_lock);
 	if (hmm->nr_ring < HMM_RING) {
 		hmm->ring[hmm->nr_ring].start = start;
 		hmm->ring[hmm->nr_ring].end = end;
@@ -259,13 +275,13 @@ static u64 hmm_queue_flush(struct hmm *hmm, unsigned long start, unsigned long e
 		hmm->nr_ring = HMM_RING + 1;
 	}
 	req = __atomic_add_fetch(&hmm->flush_req, 1, __ATOMIC_SEQ_CST);
-	flush_unlock(hmm);
+	owned_unlock(&hmm->flush_lock);
 	return req;
 }
 
 void hmm_do_flush(struct hmm *hmm)
 {
-	flush_lock(hmm);
+	owned_lock(&hmm->flush_lock);
 	if (hmm->nr_ring > HMM_RING)
 		host_unmap(hmm, 0, USER_END);
 	else
@@ -273,7 +289,7 @@ void hmm_do_flush(struct hmm *hmm)
 			host_unmap(hmm, hmm->ring[i].start, hmm->ring[i].end);
 	hmm->nr_ring = 0;
 	__atomic_store_n(&hmm->flush_done, hmm->flush_req, __ATOMIC_SEQ_CST);
-	flush_unlock(hmm);
+	owned_unlock(&hmm->flush_lock);
 }
 
 /*
