@@ -16,6 +16,7 @@ import json
 import multiprocessing.connection
 import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -295,8 +296,16 @@ def parse():
     return o
 
 
+def take_signals():
+    """What is ignored here (nohup, a job in the background) would be ignored by the programs, too."""
+    for sig in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(sig) == signal.SIG_IGN:
+            signal.signal(sig, signal.SIG_DFL)
+
+
 def main():
     o = parse()
+    take_signals()
     cases = [c for c in CASES if c.quick or not o.quick]
     if o.names:
         cases = [c for c in CASES if any(fnmatch.fnmatch(c.name, n) for n in o.names)]
