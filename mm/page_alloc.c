@@ -41,7 +41,8 @@ enum alloc_flags {
 #define PAGE_ALLOC_COSTLY_ORDER 3
 #define MAX_RECLAIM_RETRIES 16
 #define MAX_COSTLY_RETRIES 3
-#define NOFAIL_SPINS (1u << 20)
+#define NOFAIL_TRIES 10000u
+#define NOFAIL_WAIT_NS 1000000ull
 
 /* ---- Broken use --------------------------------------------------------------------------- */
 
@@ -619,12 +620,14 @@ static struct page *reclaim_or_kill(gfp_t gfp, unsigned int order, unsigned int 
 /* The caller has no way to fail: the reserves, then whatever others free. */
 static struct page *alloc_nofail(gfp_t gfp, unsigned int order)
 {
-	for (unsigned int spins = 0; spins < NOFAIL_SPINS; spins++) {
+	u32 never = 0;
+
+	for (unsigned int i = 0; i < NOFAIL_TRIES; i++) {
 		struct page *page = get_page_from_freelist(gfp, order, ALLOC_NO_WATERMARKS);
 
 		if (page)
 			return page;
-		machine_relax(spins);
+		machine_wait(&never, 0, NOFAIL_WAIT_NS); /* others may need this CPU to free any */
 	}
 	machine_panic("out of memory in an allocation that must not fail");
 }

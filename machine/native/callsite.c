@@ -255,16 +255,19 @@ bool callsite_fault(struct native_task *t, unsigned long addr)
 	struct call_region *region = __atomic_load_n(&m->calls, __ATOMIC_ACQUIRE);
 	unsigned long offset = addr - CALLS_BASE;
 	const u8 *page;
+	long ret;
 
 	if (offset >= CALLS_SIZE || !region)
 		return false;
 	page = __atomic_load_n(&region->page[offset >> PAGE_SHIFT], __ATOMIC_ACQUIRE);
 	if (!page)
 		return false;
-	return !IS_ERR_VALUE(host_syscall(__NR_mmap, addr & PAGE_MASK, PAGE_SIZE,
-					  PROT_READ | PROT_EXEC,
-					  MAP_SHARED | MAP_FIXED | 0x8000 /* MAP_POPULATE */,
-					  machine_params.ram_fd, __pa(page)));
+	ret = host_syscall(__NR_mmap, addr & PAGE_MASK, PAGE_SIZE, PROT_READ | PROT_EXEC,
+			   MAP_SHARED | MAP_FIXED | MAP_POPULATE, machine_params.ram_fd,
+			   __pa(page));
+	if (ret == -ENOMEM)
+		tlb_make_room(t->task.mm); /* and it will fault again */
+	return ret == -ENOMEM || !IS_ERR_VALUE(ret);
 }
 
 /* ---- Cells ------------------------------------------------------------------------------- */
@@ -441,8 +444,9 @@ unsigned long callsite_guest_ip(struct native_task *t, unsigned long ip)
 		return ip;
 	form = cell_form(cell);
 	call = cell_syscall(form);
+	/* At the system call itself %rax may hold another number than the site's: that of a restart. */
 	if (form == FORM_MOV)
-		return at <= call ? cell->back - JMP_SIZE : cell->back;
+		return at < call ? cell->back - JMP_SIZE : at == call ? cell->back - 2 : cell->back;
 	if (at <= call)
 		return cell->back - 2 - (cell->code[call + 2 - CELL_CODE] == 0x48 ? 6 : 5);
 	if (at == call + 2)

@@ -66,14 +66,14 @@ unsigned long fastcall_guest_gs(const struct native_task *t)
 
 /* ---- The call ---------------------------------------------------------------------------- */
 
-/* Without a CPU. What is left to do can be done here, or takes a signal frame. */
+/* Without a CPU. What is left to do can be done here, or takes a signal frame; so does opening signals. */
 enum fastcall_next fastcall_again(struct native_task *t)
 {
 	struct fast_frame *f = fast_frame(t);
 
-	if (hmm_flush_pending(t->hmm))
-		hmm_do_flush(t->hmm);
-	if (!t->has_signal && !(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & ~WORK_FLUSH))
+	flush_without_cpu(t);
+	if (t->fast && !t->has_signal &&
+	    !(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & ~WORK_FLUSH))
 		return FAST_RETURN;
 	f->mask = native_host_mask(t->task.blocked);
 	f->tgid = (u64)t->hmm->tgid;
@@ -87,12 +87,11 @@ enum fastcall_next fastcall(struct native_task *t)
 	struct fast_frame *f = fast_frame(t);
 	u64 nr = f->uc.uc_mcontext.ax;
 
+	t->fast = true;
 	if (nr < NR_SYSCALLS && callsite_fast[nr]) {
 		f->uc.uc_mcontext.ip += 2;
 		t->uc = &f->uc;
-		t->fast = true;
 		trap_fastcall(t);
-		t->fast = false;
 	}
 	return fastcall_again(t);
 }
@@ -228,6 +227,7 @@ bool fastcall_fixup(struct native_task *t, struct host_ucontext *uc)
 		if (ip == (u64)fastcall_stack)
 			regs->sp = fast_frame(t)->uc.uc_mcontext.sp;
 		regs->ip = regs->cx;
+		regs->r11 = 0;
 		return true;
 	}
 	if ((ip >= (u64)fastcall_leaving && ip < (u64)fastcall_left) ||

@@ -148,7 +148,7 @@ struct native_task {
 	struct hmm *fork_parent_hmm; /* with a reference, until the child has started */
 	u64 fork_flush_req; /* flushes of the parent known before the host copied it */
 	u64 enter_tsc;
-	bool fast; /* in a call that came by a jump: signals are open (fastcall.c) */
+	bool fast; /* in a call that came by a jump, and signals are still open (fastcall.c) */
 	struct native_task *self;
 #ifdef CONFIG_DEBUG_VM
 	struct held_locks held_locks;
@@ -305,6 +305,7 @@ void tlb_init(void);
 void hmm_do_flush(struct hmm *hmm); /* carry out what others asked; any state, takes no token */
 void hmm_attach(struct hmm *hmm, struct mm_struct *mm);
 void hmm_detach(struct hmm *hmm);
+void tlb_make_room(struct mm_struct *mm); /* the host allows no more mappings: drop them all */
 void hmm_drop_all(void); /* host-unmap every user address of this process but vdso and devices */
 void hmm_drop_locks(struct hmm *hmm, const struct native_task *t);
 void hmm_lock_devices(struct hmm *hmm);
@@ -330,6 +331,7 @@ extern const struct file_operations device_file_ops;
 void trap_init_thread(struct native_task *t); /* alternate stack, dispatch; on the thread itself */
 void kernel_enter(struct native_task *t); /* cpu_get() for whoever was not in the kernel */
 void exit_to_user(struct native_task *t);
+void flush_without_cpu(struct native_task *t); /* what others asked; state HOST before and after */
 void trap_fastcall(struct native_task *t); /* state HOST before and after; t->uc is set */
 void return_to_user(struct host_ucontext *uc) __attribute__((noreturn));
 void frame_clear(struct host_ucontext *uc, unsigned long ip, unsigned long sp);

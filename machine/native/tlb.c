@@ -394,6 +394,13 @@ static void hmm_capacity_miss(struct mm_struct *mm)
 	ptes_mkold(mm, 0, USER_END);
 }
 
+void tlb_make_room(struct mm_struct *mm)
+{
+	spin_lock(&mm->page_table_lock);
+	hmm_capacity_miss(mm);
+	spin_unlock(&mm->page_table_lock);
+}
+
 /*
  * The host enters many pages at once when one is read, but each on its own when it is written: so
  * what is to be written is entered now, and what is read when it is.

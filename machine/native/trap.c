@@ -39,7 +39,7 @@ static bool in_kernel_text(u64 ip)
  * Into state KERNEL, unless the process is being stopped: then only when it goes on. The state tells
  * first: either the stopper sees it and waits, or it is seen here that the gate is closed.
  */
-void kernel_enter(struct native_task *t)
+static void pass_gate(struct native_task *t)
 {
 	u32 stopping;
 
@@ -47,11 +47,26 @@ void kernel_enter(struct native_task *t)
 		__atomic_store_n(&t->state, TASK_KERNEL, __ATOMIC_SEQ_CST);
 		stopping = __atomic_load_n(&t->hmm->stopping, __ATOMIC_SEQ_CST);
 		if (!stopping)
-			break;
+			return;
 		__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
 		host_syscall(__NR_futex, &t->hmm->stopping, 0 /* FUTEX_WAIT */, stopping, NULL);
 	}
+}
+
+void kernel_enter(struct native_task *t)
+{
+	pass_gate(t);
 	cpu_take_back(t);
+}
+
+/* In state HOST. The flush has a lock, with which nobody may be stopped. */
+void flush_without_cpu(struct native_task *t)
+{
+	if (!hmm_flush_pending(t->hmm))
+		return;
+	pass_gate(t);
+	hmm_do_flush(t->hmm);
+	__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
 }
 
 /* ---- A host call ---------------------------------------------------------- */
@@ -219,6 +234,7 @@ static void kernel_mode_signal(struct native_task *t, int sig, const struct host
 		uc->uc_mcontext.ip = (u64)fastcall_window_abort;
 	}
 	uc->uc_sigmask = HOST_MASK_KERNEL;
+	t->fast = false;
 }
 
 /* ---- Into the kernel and out ------------------------------------------------------------- */
@@ -442,14 +458,17 @@ static void guest_signal_entry(struct native_task *t, int sig, const struct host
 		sync_raised(t, si);
 }
 
-/* Flush and go on, without a CPU: whoever asked may hold the only one. */
-static void answer_kick(struct native_task *t)
+/*
+ * Flush and go on, without a CPU: whoever asked may hold the only one. False: there is work by now, which
+ * nobody kicks a task for that is in state KERNEL.
+ */
+static bool answer_kick(struct native_task *t)
 {
 	do {
-		if (hmm_flush_pending(t->hmm))
-			hmm_do_flush(t->hmm);
+		flush_without_cpu(t);
 		__atomic_store_n(&t->state, TASK_USER, __ATOMIC_SEQ_CST);
 	} while (hmm_flush_pending(t->hmm));
+	return !(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & ~WORK_FLUSH);
 }
 
 /*
@@ -479,14 +498,14 @@ static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *u
 		kernel_mode_signal(t, sig, si, uc);
 		return;
 	}
+	t->fast = false;
 	/* From here on nobody waits for this task to flush, however long it waits for a CPU. */
 	__atomic_store_n(&t->state, TASK_HOST, __ATOMIC_SEQ_CST);
 	if (sig == SIGSYS && si->si_code <= 0)
 		syscall_undropped(&uc->uc_mcontext);
-	if (kick && !__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) && !t->has_signal) {
-		answer_kick(t);
+	if (kick && !__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) && !t->has_signal &&
+	    answer_kick(t))
 		return;
-	}
 	t->uc = uc;
 	kernel_enter(t);
 	if (machine_is_dying())

@@ -143,6 +143,36 @@ static void blocking(void)
 	printf("blocking: %d interrupted, %d read\n", eintr, data);
 }
 
+/* A blocked signal of a fault's kind comes during a call: signals after it still get through. */
+static void blocked_fault(void)
+{
+	int p[2], eintr = 0, taken = 0, st;
+	sigset_t set;
+	char c;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGSEGV);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	handle(SIGALRM, on_tick, 0);
+	MUST(pipe(p));
+	for (int i = 0; i < 12; i++) {
+		pid_t parent = getpid(), pid = split();
+
+		if (!pid) {
+			usleep(3000);
+			kill(parent, SIGSEGV);
+			usleep(3000);
+			kill(parent, SIGALRM);
+			_exit(0);
+		}
+		eintr += read(p[0], &c, 1) < 0 && errno == EINTR;
+		taken += sigwaitinfo(&set, NULL) == SIGSEGV;
+		waitpid(pid, &st, 0);
+	}
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	printf("blocked fault: %d interrupted, %d taken\n", eintr, taken);
+}
+
 static volatile bool stop;
 
 static void *unmapper(void *arg)
@@ -262,6 +292,7 @@ int main(void)
 	registers();
 	red_zone();
 	blocking();
+	blocked_fault();
 	threads();
 	forks();
 	gs_base();
