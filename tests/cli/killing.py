@@ -257,6 +257,30 @@ def test_storm_from_outside():
         print(f'# {cpus} CPUs: {kills} kills, {stops} met a critical section')
 
 
+DEAF = '''
+import os, signal
+r, w = os.pipe()
+for i in range(50):
+    os.write(w, b'x')
+    os.read(r, 1)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGSEGV})
+signal.signal(signal.SIGALRM, lambda *_: os.write(w, b'heard'))
+print('ready', flush=True)
+print(os.read(r, 5).decode())'''
+
+
+def test_blocked_fault_signal_from_outside():
+    """It comes to nothing, in a call that came by a jump: what comes after it is heard."""
+    m = Machine(DEAF, argv=['/usr/bin/python3', '-c', DEAF])
+    os.kill(m.first(), signal.SIGSEGV)
+    time.sleep(0.2)
+    os.kill(m.first(), signal.SIGALRM)
+    try:
+        expect('the answer', m.end(timeout=5)[:2], (0, 'heard\n'))
+    finally:
+        m.command.kill()
+
+
 def test_command_killed():
     with tempfile.TemporaryDirectory() as top:
         os.environ['TMPDIR'] = top
