@@ -42,7 +42,8 @@ enum alloc_flags {
 #define MAX_RECLAIM_RETRIES 16
 #define MAX_COSTLY_RETRIES 3
 #define NOFAIL_TRIES 10000u
-#define NOFAIL_WAIT_NS 1000000ull
+#define MAX_PIECE_WAITS 100u
+#define RETRY_WAIT_NS 1000000ull
 
 /* ---- Broken use --------------------------------------------------------------------------- */
 
@@ -577,17 +578,14 @@ static struct page *reclaim_and_retry(gfp_t gfp, unsigned int order, unsigned in
 	return page;
 }
 
-/*
- * A few frames, for a caller that may wait. In one piece they may be missing although there is
- * memory: that is no reason to kill.
- */
-static bool may_kill_for(gfp_t gfp, unsigned int order)
+/* A few frames, for a caller that may wait and counts on them. */
+static bool must_try_hard(gfp_t gfp, unsigned int order)
 {
 	const gfp_t gives_up = __GFP_NORETRY | __GFP_RETRY_MAYFAIL | __GFP_MEMALLOC | __GFP_DMA |
 			       __GFP_DMA32;
 
 	return (gfp & __GFP_DIRECT_RECLAIM) && !(gfp & gives_up) &&
-	       order <= PAGE_ALLOC_COSTLY_ORDER && (!order || memory_is_short());
+	       order <= PAGE_ALLOC_COSTLY_ORDER;
 }
 
 bool memory_is_short(void)
@@ -602,18 +600,29 @@ bool memory_is_short(void)
 	return true;
 }
 
-/* Reclaim, and when that gives nothing, somebody's end; the caller's own at worst. */
+/*
+ * Reclaim, and when that gives nothing, somebody's end; the caller's own at worst. In one piece frames
+ * may be missing although there is memory: that is no reason to kill, but to wait for what others free.
+ */
 static struct page *reclaim_or_kill(gfp_t gfp, unsigned int order, unsigned int alloc_flags)
 {
+	unsigned int waits = 0;
 	struct page *page;
+	u32 never = 0;
 
 	for (;;) {
 		if (machine_is_dying())
 			alloc_flags |= ALLOC_OOM;
 		page = reclaim_and_retry(gfp, order, alloc_flags);
-		if (page || (alloc_flags & ALLOC_OOM) || !may_kill_for(gfp, order) ||
-		    !out_of_memory(gfp, order))
+		if (page || (alloc_flags & ALLOC_OOM) || !must_try_hard(gfp, order))
 			return page;
+		if (order && !memory_is_short()) {
+			if (waits++ == MAX_PIECE_WAITS)
+				return NULL;
+			machine_wait(&never, 0, RETRY_WAIT_NS);
+		} else if (!out_of_memory(gfp, order)) {
+			return NULL;
+		}
 	}
 }
 
@@ -627,7 +636,7 @@ static struct page *alloc_nofail(gfp_t gfp, unsigned int order)
 
 		if (page)
 			return page;
-		machine_wait(&never, 0, NOFAIL_WAIT_NS); /* others may need this CPU to free any */
+		machine_wait(&never, 0, RETRY_WAIT_NS); /* others may need this CPU to free any */
 	}
 	machine_panic("out of memory in an allocation that must not fail");
 }

@@ -80,7 +80,8 @@ def cases(run):
           r.out.split()[:6] == ['0', '0', '300', '5', '300', '300'] and 'high' in r.out and
           r.err.count('Invalid argument') == 2, r)
 
-    many = ('for i in 1 2 3 4 5 6; do $G/hog -s 200 %s 20 & p="$p $!"; done; '
+    # All are there before the first begins: a fork that finds no stack in one piece may fail.
+    many = ('for i in 1 2 3 4 5 6; do (sleep 0.3; exec $G/hog -s 200 %s 20) & p="$p $!"; done; '
             'for i in $p; do wait $i; echo $?; done')
     for how in ('', '-t 3', '-m file', '-m shared'):
         r = run(many % how)
