@@ -324,7 +324,7 @@ static void kill_all(const struct machine *m)
 
 void keeper_main(struct machine *m, int sock)
 {
-	pthread_t thread, trace_thread;
+	pthread_t thread, trace_thread = 0;
 	struct rlimit lim;
 	sigset_t set;
 	int sig;

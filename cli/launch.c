@@ -556,7 +556,7 @@ static void stop_as(struct machine *m, int sig)
 {
 	const struct timespec nap = { 0, 10000000 };
 	sigset_t one;
-	int status;
+	siginfo_t changed = { 0 };
 
 	sigemptyset(&one);
 	sigaddset(&one, sig);
@@ -567,7 +567,8 @@ static void stop_as(struct machine *m, int sig)
 	}
 	/* A shell continues the whole process group. */
 	nanosleep(&nap, NULL);
-	if (waitpid(m->first, &status, WCONTINUED | WNOHANG) == 0)
+	/* Its end is not for here: reap() wants to see it. */
+	if (!waitid(P_PID, (id_t)m->first, &changed, WCONTINUED | WNOHANG) && !changed.si_pid)
 		kill(m->first, SIGCONT);
 }
 

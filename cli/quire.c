@@ -89,7 +89,7 @@ int main(int argc, char **argv)
 	}
 	if (machine.first && options.report != REPORT_NONE && report_write(&machine) && !status)
 		status = EXIT_QUIRE;
-	if (status == 128 + machine.key_signal)
+	if (machine.key_signal && WIFSIGNALED(machine.status) && status == 128 + machine.key_signal)
 		end_as_shells_expect(machine.key_signal);
 	return status;
 }

@@ -316,16 +316,6 @@ static void shm_put_attached(struct shmid_kernel *shp, struct file *file)
 	mutex_unlock(&shm_lock);
 }
 
-static bool range_is_mapped(struct mm_struct *mm, unsigned long addr, unsigned long size)
-{
-	bool mapped;
-
-	down_read(&mm->mmap_lock);
-	mapped = find_vma_intersection(mm, addr, addr + size);
-	up_read(&mm->mmap_lock);
-	return mapped;
-}
-
 long ipc_shmat(struct task_struct *task, int id, unsigned long addr, int flags)
 {
 	bool write = !(flags & SHM_RDONLY);
@@ -342,7 +332,7 @@ long ipc_shmat(struct task_struct *task, int id, unsigned long addr, int flags)
 			addr &= PAGE_MASK;
 		if (!PAGE_ALIGNED(addr) || (!addr && flags & SHM_REMAP))
 			return -EINVAL;
-		map |= MAP_FIXED;
+		map |= flags & SHM_REMAP ? MAP_FIXED : MAP_FIXED_NOREPLACE;
 	} else if (flags & SHM_REMAP) {
 		return -EINVAL;
 	}
@@ -354,11 +344,12 @@ long ipc_shmat(struct task_struct *task, int id, unsigned long addr, int flags)
 	if (IS_ERR(shp))
 		return PTR_ERR(shp);
 	size = (unsigned long)shp->inode->i_size;
-	if (addr && !(flags & SHM_REMAP) &&
-	    (addr + size < addr || range_is_mapped(task->mm, addr, size)))
+	if (addr && !(flags & SHM_REMAP) && addr + size < addr)
 		ret = (unsigned long)-EINVAL;
 	else
 		ret = do_mmap(task->mm, file, addr, size, prot, map, 0, &populate);
+	if (ret == (unsigned long)-EEXIST)
+		ret = (unsigned long)-EINVAL;
 	shm_put_attached(shp, file);
 	if (!IS_ERR_VALUE(ret) && populate)
 		mm_populate(task->mm, ret, populate);

@@ -391,7 +391,7 @@ static void stride_ahead(const struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	long stride = (long)(vmf->address - vma->vm_stride_last);
-	unsigned long next = vmf->address;
+	unsigned long next = vmf->address, fault_next = vma->vm_fault_next;
 
 	vma->vm_stride_last = vmf->address;
 	if (stride != vma->vm_stride) {
@@ -400,7 +400,7 @@ static void stride_ahead(const struct vm_fault *vmf)
 	} else {
 		vma->vm_stride_run++;
 	}
-	if (vma->vm_stride_run < STRIDE_RUN || vma->vm_flags & VM_RAND_READ)
+	if (!stride || vma->vm_stride_run < STRIDE_RUN || vma->vm_flags & VM_RAND_READ)
 		return;
 	for (unsigned int n = 1u << min(vma->vm_stride_run - STRIDE_RUN, STRIDE_MAX_ORDER); n;
 	     n--) {
@@ -409,6 +409,7 @@ static void stride_ahead(const struct vm_fault *vmf)
 			break;
 		vma->vm_stride_last = next;
 	}
+	vma->vm_fault_next = fault_next; /* where the program is, not what lies ahead */
 }
 
 /* The entry is vacant. Entered with page_table_lock held, left without. */

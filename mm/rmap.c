@@ -165,7 +165,7 @@ static struct page *drop_early_copy(struct vm_area_struct *vma, unsigned long ad
 /* The first address in [addr, end) with an early copy; end: there is none. */
 static unsigned long next_early_copy(struct mm_struct *mm, unsigned long addr, unsigned long end)
 {
-	pte_t *ptep;
+	pte_t *ptep = NULL;
 
 	spin_lock(&mm->page_table_lock);
 	while (addr < end && (ptep = pte_next(mm, &addr, end))) {

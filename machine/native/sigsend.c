@@ -38,7 +38,7 @@ static void sync_add(struct sync_queue *q, const struct host_siginfo *si)
 	if (q->set & bit)
 		return;
 	q->info[sync_index(si->si_signo)] = *si;
-	__atomic_store_n(&q->set, q->set | bit, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&q->set, bit, __ATOMIC_SEQ_CST);
 }
 
 static bool sync_take(struct sync_queue *q, u64 set, struct host_siginfo *si)
@@ -49,7 +49,7 @@ static bool sync_take(struct sync_queue *q, u64 set, struct host_siginfo *si)
 	if (!found)
 		return false;
 	*si = q->info[sync_index(sig)];
-	__atomic_store_n(&q->set, q->set & ~SIGBIT(sig), __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(&q->set, ~SIGBIT(sig), __ATOMIC_SEQ_CST);
 	return true;
 }
 
