@@ -296,7 +296,6 @@ static void start(pthread_t *thread, void *(*fn)(void *), void *arg)
 	}
 }
 
-/* The command was killed, or the kernel panicked: no guest may go on. */
 static void *killer(void *entry)
 {
 	const struct kernel_entry *kernel = entry;
@@ -309,7 +308,10 @@ static void *killer(void *entry)
 	return NULL;
 }
 
-/* Politely at first, so that what was written to mappings reaches the files. */
+/*
+ * The command was killed, or the kernel panicked: no guest may go on. Politely at first, so that what was
+ * written to mappings reaches the files.
+ */
 static void kill_all(const struct machine *m)
 {
 	pthread_t thread;

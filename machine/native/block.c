@@ -177,28 +177,23 @@ static int slot_run(struct keeper_slot *s, struct block_stat *st)
 	return ret;
 }
 
-static int keeper_op(u64 dev, enum keeper_op op)
+/* Of no pages. */
+static int keeper_op(u64 dev, enum keeper_op op, struct block_stat *st)
 {
 	struct keeper_slot *s = slot_get();
 
 	s->op = op;
 	s->dev = dev;
-	s->nr = 0;
-	return slot_run(s, NULL);
-}
-
-/* A write of no pages. */
-int native_block_stat(u64 dev, u64 *size, u64 *ctime_ns)
-{
-	struct keeper_slot *s = slot_get();
-	struct block_stat st;
-	int ret;
-
-	s->op = KEEPER_WRITE;
-	s->dev = dev;
 	s->index = 0;
 	s->nr = 0;
-	ret = slot_run(s, &st);
+	return slot_run(s, st);
+}
+
+int native_block_stat(u64 dev, u64 *size, u64 *ctime_ns)
+{
+	struct block_stat st;
+	int ret = keeper_op(dev, KEEPER_WRITE, &st);
+
 	*size = st.size;
 	*ctime_ns = st.ctime_ns;
 	return ret;
@@ -233,11 +228,11 @@ int machine_block_rw(u64 dev, pgoff_t index, struct page *const *pages, unsigned
 
 int machine_block_flush(u64 dev)
 {
-	return keeper_op(dev, KEEPER_FLUSH);
+	return keeper_op(dev, KEEPER_FLUSH, NULL);
 }
 
 void machine_block_release(u64 dev)
 {
 	if (dev)
-		keeper_op(dev, KEEPER_RELEASE);
+		keeper_op(dev, KEEPER_RELEASE, NULL);
 }

@@ -200,7 +200,6 @@ static long first_guest_run(void *arg)
 		first_guest_failed(t, (int)-ret);
 	signal_init_process();
 	trap_init_thread(t);
-	fastcall_init_thread(t, 0);
 	t->started = true;
 	t->uc->uc_stack.ss_flags = SS_DISABLE;
 	host_syscall(__NR_sigaltstack, NULL, &t->uc->uc_stack);

@@ -181,11 +181,6 @@ const u8 callsite_fast[NR_SYSCALLS] = {
 	[__NR_faccessat2] = 1,
 };
 
-static bool call_is_fast(unsigned long nr)
-{
-	return nr < NR_SYSCALLS && callsite_fast[nr];
-}
-
 /* ---- Regions ----------------------------------------------------------------------------- */
 
 void callsite_init(void)
@@ -359,7 +354,7 @@ static bool site_at(const u8 *p, size_t n, struct site *site)
 	if (n >= JMP_SIZE && p[0] == 0xb8 && p[5] == 0x0f && p[6] == 0x05) {
 		memcpy(&nr, p + 1, sizeof(nr));
 		*site = (struct site){ FORM_MOV, JMP_SIZE, 5 };
-		return call_is_fast(nr) && (p[-1] & 0xf0) != 0x40 /* REX: not %eax */;
+		return callsite_is_fast(nr) && (p[-1] & 0xf0) != 0x40 /* REX: not %eax */;
 	}
 	if (n < 8 || p[0] != 0x0f || p[1] != 0x05)
 		return false;
@@ -437,7 +432,7 @@ static const struct cell *cell_of(struct native_task *t, unsigned long ip)
 unsigned long callsite_guest_ip(struct native_task *t, unsigned long ip)
 {
 	const struct cell *cell = cell_of(t, ip);
-	unsigned long at = ip % CELL_SIZE, call;
+	unsigned long at = ip % CELL_SIZE, call, cmp;
 	enum form form;
 
 	if (!cell || !cell->entry)
@@ -447,11 +442,10 @@ unsigned long callsite_guest_ip(struct native_task *t, unsigned long ip)
 	/* At the system call itself %rax may hold another number than the site's: that of a restart. */
 	if (form == FORM_MOV)
 		return at < call ? cell->back - JMP_SIZE : at == call ? cell->back - 2 : cell->back;
+	cmp = cell->code[call + 2 - CELL_CODE] == 0x48 ? 6 : 5;
 	if (at <= call)
-		return cell->back - 2 - (cell->code[call + 2 - CELL_CODE] == 0x48 ? 6 : 5);
-	if (at == call + 2)
-		return cell->back - (cell->code[call + 2 - CELL_CODE] == 0x48 ? 6 : 5);
-	return cell->back;
+		return cell->back - cmp - 2;
+	return at == call + 2 ? cell->back - cmp : cell->back;
 }
 
 bool callsite_illegal(struct native_task *t, struct host_sigcontext *regs, bool *call)

@@ -10,6 +10,10 @@
 
 /* Whether a call may take the fast way, by its number. */
 extern const u8 callsite_fast[NR_SYSCALLS];
+static inline bool callsite_is_fast(unsigned long nr)
+{
+	return nr < NR_SYSCALLS && callsite_fast[nr];
+}
 
 void callsite_init(void);
 /* fork: the child has the parent's region, which may be NULL. */

@@ -196,7 +196,6 @@ static void child_start(void)
 	kernel_enter(nt);
 	child_begin(nt, pid, tgid);
 	trap_init_thread(nt);
-	fastcall_init_thread(nt, nt->parent_gs);
 	if (nt->clear_sighand)
 		for (int sig = 1; sig <= _NSIG; sig++)
 			signal_host_action(sig, &nt->task.signal->action[sig]);

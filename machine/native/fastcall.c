@@ -88,7 +88,7 @@ enum fastcall_next fastcall(struct native_task *t)
 	u64 nr = f->uc.uc_mcontext.ax;
 
 	t->fast = true;
-	if (nr < NR_SYSCALLS && callsite_fast[nr]) {
+	if (callsite_is_fast(nr)) {
 		f->uc.uc_mcontext.ip += 2;
 		t->uc = &f->uc;
 		trap_fastcall(t);

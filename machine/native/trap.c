@@ -201,7 +201,14 @@ long host_call_timed(long nr, const long *a, const struct call_timeout *timeout)
 
 static const char no_host_memory[] = "the host has no memory left for the machine's RAM";
 
-/* A signal while the kernel ran: in the window, or the kernel's own mistake. */
+static const struct {
+	const char *begin, *syscall, *abort;
+} windows[] = {
+	{ window_begin, window_syscall, window_abort },
+	{ fastcall_window_begin, fastcall_window_syscall, fastcall_window_abort },
+};
+
+/* A signal while the kernel ran: in a window, or the kernel's own mistake. */
 static void kernel_mode_signal(struct native_task *t, int sig, const struct host_siginfo *si,
 			       struct host_ucontext *uc)
 {
@@ -225,13 +232,12 @@ static void kernel_mode_signal(struct native_task *t, int sig, const struct host
 	}
 	if (!call_must_end(t))
 		return;
-	if (ip >= (u64)window_begin && ip <= (u64)window_syscall) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(windows); i++) {
+		if (ip < (u64)windows[i].begin || ip > (u64)windows[i].syscall)
+			continue;
 		/* The instruction leaves its end in %rcx: then the host wants it made again. */
-		t->call_begun = ip == (u64)window_syscall && uc->uc_mcontext.cx == ip + 2;
-		uc->uc_mcontext.ip = (u64)window_abort;
-	} else if (ip >= (u64)fastcall_window_begin && ip <= (u64)fastcall_window_syscall) {
-		t->call_begun = ip == (u64)fastcall_window_syscall && uc->uc_mcontext.cx == ip + 2;
-		uc->uc_mcontext.ip = (u64)fastcall_window_abort;
+		t->call_begun = ip == (u64)windows[i].syscall && uc->uc_mcontext.cx == ip + 2;
+		uc->uc_mcontext.ip = (u64)windows[i].abort;
 	}
 	uc->uc_sigmask = HOST_MASK_KERNEL;
 	t->fast = false;
@@ -550,6 +556,7 @@ void trap_init_thread(struct native_task *t)
 				   __kernel_text_start, __kernel_text_end - __kernel_text_start, 0);
 	if (ret)
 		machine_panic("the host refuses an alternate stack or user dispatch");
+	fastcall_init_thread(t, t->parent_gs);
 }
 
 /* The registers of a program that begins at ip: all zero, FPU in its initial state. */

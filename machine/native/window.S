@@ -23,6 +23,16 @@
 #define KSTACK_SIZE 0x8000
 #define RESUME (2560 - 8) /* KSTACK_HEAD - 8 */
 
+/* The arguments of the call at %rbx; its number comes last. */
+.macro	load_args
+	mov	8(%rbx), %rdi
+	mov	16(%rbx), %rsi
+	mov	24(%rbx), %rdx
+	mov	32(%rbx), %r10
+	mov	40(%rbx), %r8
+	mov	48(%rbx), %r9
+.endm
+
 	.text
 	.globl native_window, window_begin, window_syscall, window_abort
 native_window:
@@ -37,12 +47,7 @@ native_window:
 	mov	$8, %r10d
 	syscall
 window_begin:
-	mov	8(%rbx), %rdi
-	mov	16(%rbx), %rsi
-	mov	24(%rbx), %rdx
-	mov	32(%rbx), %r10
-	mov	40(%rbx), %r8
-	mov	48(%rbx), %r9
+	load_args
 	cmpl	$0, (%rbp)
 	jne	window_abort
 	mov	(%rbx), %rax
@@ -79,12 +84,7 @@ fastcall_window:
 	mov	%rdx, %r12
 	xor	%ecx, %ecx
 fastcall_window_begin:
-	mov	8(%rbx), %rdi
-	mov	16(%rbx), %rsi
-	mov	24(%rbx), %rdx
-	mov	32(%rbx), %r10
-	mov	40(%rbx), %r8
-	mov	48(%rbx), %r9
+	load_args
 	cmpl	$0, (%rbp)
 	jne	fastcall_window_abort
 	cmpb	$0, (%r12)

@@ -89,6 +89,22 @@ static void op_pread(struct ctx *c)
 		say(" hash %lx", hash_bytes(buf, n, 7));
 }
 
+/* Where in file f, and how much at addr, is to be read or written. */
+static off_t pick_extent(struct rng *r, int f, uintptr_t addr, size_t *len)
+{
+	off_t off = below(r, MAX_FILE_PAGES) * PAGE;
+
+	*len = (1 + below(r, 2048 / 8)) * 8;
+	if (f == F_PLAIN) {
+		/* A window's last page may be the last of F_ODD: stay in its first half. */
+		*len = (1 + below(r, 4)) * PAGE + 1 + below(r, 2000);
+		off += below(r, PAGE);
+	}
+	if (addr < (1UL << 47) - PAGE && !in_window(addr, *len))
+		*len = 8;
+	return off;
+}
+
 /*
  * Between a file and memory of a window. The mapped files move at most the first
  * half of one page, at the same place in the page, so that even a transfer of a
@@ -100,17 +116,10 @@ static void op_transfer(struct ctx *c)
 	bool in = one_in(r, 2), vec = one_in(r, 3);
 	int f = below(r, NR_FILES);
 	uintptr_t addr = one_in(r, 30) ? pick_addr(r) : pick_page(r);
-	off_t off = below(r, MAX_FILE_PAGES) * PAGE;
-	size_t len = (1 + below(r, 2048 / 8)) * 8;
+	size_t len;
+	off_t off = pick_extent(r, f, addr, &len);
 	long n;
 
-	if (f == F_PLAIN) {
-		/* A window's last page may be the last of F_ODD: stay in its first half. */
-		len = (1 + below(r, 4)) * PAGE + 1 + below(r, 2000);
-		off += below(r, PAGE);
-	}
-	if (addr < (1UL << 47) - PAGE && !in_window(addr, len))
-		len = 8;
 	say("%s %s at %ld, %s %zu = ", in ? "read" : "write", names[f], (long)off, pa(addr), len);
 	if (!in && f != F_PLAIN && f != F_ODD) {
 		struct stat st;
@@ -297,16 +306,10 @@ static void op_position(struct ctx *c)
 	bool in = one_in(r, 2);
 	int f = one_in(r, 2) ? F_PLAIN : F_ODD;
 	uintptr_t addr = one_in(r, 10) ? pick_addr(r) : pick_page(r);
-	off_t off = below(r, MAX_FILE_PAGES) * PAGE;
-	size_t len = (1 + below(r, 2048 / 8)) * 8;
+	size_t len;
+	off_t off = pick_extent(r, f, addr, &len);
 	long n;
 
-	if (f == F_PLAIN) {
-		len = (1 + below(r, 4)) * PAGE + 1 + below(r, 2000);
-		off += below(r, PAGE);
-	}
-	if (addr < (1UL << 47) - PAGE && !in_window(addr, len))
-		len = 8;
 	lseek(files.fd[f], off, SEEK_SET);
 	n = in ? read(files.fd[f], (void *)addr, len) : write(files.fd[f], (void *)addr, len);
 	say("%s %s at %ld, %s %zu = %s", in ? "read" : "write", names[f], (long)off, pa(addr), len,
