@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * device.c - mappings of what is no file of pages: devices, sockets, perf events, io_uring. The host
+ * device.c - mappings of what is no file of pages: devices, sockets, perf events. The host
  * maps them itself, at the addresses of a VMA with VM_PFNMAP.
  *
  *   mmap              the host's mmap() in the caller's process, which has the last word

@@ -160,7 +160,7 @@ static void owned_lock(spinlock_t *lock)
 
 static void owned_unlock(spinlock_t *lock)
 {
-	(spin_unlock)(lock); /* not the checked one: see owned_lock() */
+	(spin_unlock)(lock); /* not the checked one: owned_lock() is none, either */
 }
 
 static void drop_owned_lock(spinlock_t *lock, const struct native_task *t)
