@@ -33,6 +33,7 @@ void proc_caches_init(void)
 	mm_cachep = kmem_cache_create("mm_struct", sizeof(struct mm_struct), 0,
 				      SLAB_HWCACHE_ALIGN | SLAB_PANIC, NULL);
 	vma_init();
+	anon_vma_init();
 }
 
 static void mm_init_fields(struct mm_struct *mm)
@@ -139,25 +140,24 @@ static void dup_mm_fields(struct mm_struct *mm, const struct mm_struct *old)
 }
 
 /* The child's VMA, counted and linked but empty; or ERR_PTR(-ENOMEM). */
-static struct vm_area_struct *dup_vma(struct mm_struct *mm, const struct vm_area_struct *src)
+static struct vm_area_struct *dup_vma(struct mm_struct *mm, struct vm_area_struct *src)
 {
 	struct vm_area_struct *vma = vm_area_dup(src);
 
 	if (!vma)
 		return ERR_PTR(-ENOMEM);
-	if (rt_preallocate(&mm->mm_rt, 1, GFP_KERNEL) ||
+	vma->vm_mm = mm;
+	if ((!(src->vm_flags & VM_WIPEONFORK) && anon_vma_fork(vma, src)) ||
+	    rt_preallocate(&mm->mm_rt, 1, GFP_KERNEL) ||
 	    (src->vm_flags & VM_ACCOUNT && vm_enough_memory(vma_pages(src)))) {
+		unlink_anon_vmas(vma);
 		vm_area_free(vma);
 		return ERR_PTR(-ENOMEM);
 	}
-	vma->vm_mm = mm;
 	vma->vm_flags &= ~VM_LOCKED_MASK;
 	vma->vm_fault_next = 0;
 	vma->vm_fault_order = 0;
 	vma->vm_stride_run = 0;
-	if (vma->vm_flags & VM_WIPEONFORK)
-		vma->anon_vma = 0;
-	anon_vma_fork(vma);
 	vma_link(vma);
 	vm_stat_account(mm, vma->vm_flags, (long)vma_pages(vma));
 	return vma;

@@ -21,6 +21,7 @@ enum lock_rank {
 	RANK_BOUNCE,
 	RANK_FIRST_SPIN,
 	RANK_FUTEX = RANK_FIRST_SPIN,
+	RANK_ANON_VMA,
 	RANK_PAGE_TABLE,
 	RANK_TASKLIST,
 	RANK_MM_MACHINE,
@@ -32,6 +33,7 @@ enum lock_rank {
 	RANK_LEAF, /* nothing is taken inside */
 };
 
+/* clang-format off */
 static const struct {
 	const char *name; /* how the end of the expression reads */
 	enum lock_rank rank;
@@ -47,6 +49,7 @@ static const struct {
 	{ "bucket->lock", RANK_FUTEX, true },
 	{ "&a->lock", RANK_FUTEX, true },
 	{ "&b->lock", RANK_FUTEX, true },
+	{ "root->lock", RANK_ANON_VMA, false },
 	{ "page_table_lock", RANK_PAGE_TABLE, true },
 	{ "&m->lock", RANK_MM_MACHINE, false },
 	{ "hmm->lock", RANK_HMM, false },
@@ -58,10 +61,12 @@ static const struct {
 	{ "region->lock", RANK_CALLS, false },
 	{ "mmlist_lock", RANK_LEAF, false },
 	{ "inode_lock", RANK_LEAF, false },
+	{ "anon_vma_ref_lock", RANK_LEAF, false },
 	{ "vfork_lock", RANK_LEAF, false },
 	{ "dead_lock", RANK_LEAF, false },
 	{ "proc_files_lock", RANK_LEAF, false },
 };
+/* clang-format on */
 
 /* A class is an index into the table, plus this. */
 #define CLASS_BASE 2u

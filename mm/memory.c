@@ -24,6 +24,7 @@
  *
  *   mmap_lock            VMAs of an mm; faults hold it for reading (parent's before child's at fork)
  *   mapping->lock        page cache and i_mmap of an inode; from ->fault until the entry is set
+ *   anon_vma root->lock  which VMAs may have an anonymous page, and their bounds
  *   page_table_lock      page table entries and their entry into TLBs (parent's before child's)
  *   zone->lock, slab     interrupts off
  *
@@ -315,7 +316,7 @@ static void map_anon_block(struct vm_fault *vmf, struct page *page, unsigned int
 			__free_page(page);
 			continue;
 		}
-		page_init_anon(page, index + i);
+		page_init_anon(page, vmf->vma, index + i);
 		atomic_set(&page->_mapcount, 0);
 		set_pte(ptep + i, entry);
 		filled++;
@@ -456,6 +457,8 @@ static void wp_page_reuse(struct vm_fault *vmf)
 	pte_t *ptep = vmf->pte - ((vmf->address - lo) >> PAGE_SHIFT);
 	long reused = 1;
 
+	if (!(vma->vm_flags & VM_SHARED))
+		page_move_anon_rmap(pte_page(vmf->orig_pte), vma);
 	ptep_clear_bits(vmf->pte, _PAGE_EARLY);
 	ptep_set_bits(vmf->pte, _PAGE_DIRTY | (vma->vm_flags & VM_WRITE ? _PAGE_RW : 0));
 	for (; lo < hi && vma->vm_flags & VM_WRITE && !(vma->vm_flags & VM_SHARED);
@@ -464,6 +467,7 @@ static void wp_page_reuse(struct vm_fault *vmf)
 
 		if (pte_accessible(pte) && pte_dirty(pte) && !pte_write(pte) && pte_page(pte) &&
 		    page_sole_owner(pte_page(pte))) {
+			page_move_anon_rmap(pte_page(pte), vma);
 			ptep_set_bits(ptep, _PAGE_RW);
 			reused++;
 		}
@@ -635,7 +639,7 @@ static void cow_block_map(struct vm_fault *vmf, struct cow_block *block,
 			was_young |= pte_young(ptep_get_and_clear(ptep));
 			page_remove_rmap(old, &delta);
 		}
-		page_init_anon(block->copy + i, linear_page_index(vmf->vma, addr));
+		page_init_anon(block->copy + i, vmf->vma, linear_page_index(vmf->vma, addr));
 		page_add_rmap(block->copy + i, &delta);
 		pte = mk_fault_pte(vmf, page_to_pfn(block->copy + i));
 		if (early)
@@ -942,10 +946,11 @@ vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long address, un
 	};
 	vm_fault_t ret;
 
-	if (flags & FAULT_FLAG_WRITE && !(vma->vm_flags & VM_SHARED))
-		anon_vma_prepare(vma);
 	if (unlikely(vma->vm_flags & VM_PFNMAP))
 		ret = VM_FAULT_SIGBUS;
+	else if (flags & FAULT_FLAG_WRITE && !(vma->vm_flags & VM_SHARED) &&
+		 unlikely(anon_vma_prepare(vma)))
+		ret = VM_FAULT_OOM;
 	else
 		ret = handle_pte_fault(&vmf);
 	account_fault(vma->vm_mm, ret);

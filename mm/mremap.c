@@ -118,8 +118,7 @@ static struct vm_area_struct *copy_vma(struct vma_remap *r)
 	m.file = vma->vm_file;
 	m.vm_ops = vma->vm_ops;
 	m.vm_private_data = vma->vm_private_data;
-	m.anon_vma = vma->anon_vma;
-	m.anon_vma_forked = vma->anon_vma_forked;
+	m.anon_from = vma;
 	new = vma_merge_new_range(&m);
 	if (new) {
 		/* The one that moves may itself have been merged away. */
@@ -135,6 +134,10 @@ static struct vm_area_struct *copy_vma(struct vma_remap *r)
 	new->vm_start = m.start;
 	new->vm_end = m.end;
 	new->vm_pgoff = m.pgoff;
+	if (anon_vma_clone(new, vma)) {
+		vm_area_free(new);
+		return NULL;
+	}
 	vma_link(new);
 	if (new->vm_ops &&new->vm_ops->open)
 		new->vm_ops->open(new);
@@ -190,7 +193,7 @@ static void dontunmap_complete(struct vma_remap *r, const struct vm_area_struct 
 		r->mm->locked_vm -= vma_pages(vma);
 	vma->vm_flags &= ~VM_LOCKED_MASK;
 	if (new_vma != vma && vma->vm_start == r->addr && vma->vm_end == r->addr + r->old_len)
-		vma->anon_vma = 0;
+		unlink_anon_vmas(vma);
 }
 
 static unsigned long move_vma(struct vma_remap *r)
@@ -324,8 +327,7 @@ static unsigned long expand_in_place(struct vma_remap *r)
 	m.file = vma->vm_file;
 	m.vm_ops = vma->vm_ops;
 	m.vm_private_data = vma->vm_private_data;
-	m.anon_vma = vma->anon_vma;
-	m.anon_vma_forked = vma->anon_vma_forked;
+	m.anon_from = vma;
 	if (!vma_merge_new_range(&m)) {
 		if (flags & VM_ACCOUNT)
 			vm_unacct_memory(pages);

@@ -129,8 +129,8 @@ static void move_ptes(pte_t *from, pte_t *to, unsigned long addr, unsigned long 
 }
 
 /*
- * A truncation that walks i_mmap meets both VMAs; the mapping's lock keeps it from looking at the new
- * one before and at the old one after the move.
+ * A walk through i_mmap or an anon_vma meets both VMAs; the lock of what it walks keeps it from looking at
+ * the new one before and at the old one after the move.
  */
 unsigned long move_page_tables(struct vm_area_struct *vma, unsigned long old_addr,
 			       struct vm_area_struct *new_vma, unsigned long new_addr,
@@ -142,7 +142,6 @@ unsigned long move_page_tables(struct vm_area_struct *vma, unsigned long old_add
 	struct tlb_hull hull = TLB_HULL_NONE;
 	pte_t *from, *to;
 
-	(void)new_vma;
 	if (mapping)
 		mutex_lock(&mapping->lock);
 	while ((from = pte_next(mm, &addr, end))) {
@@ -155,9 +154,13 @@ unsigned long move_page_tables(struct vm_area_struct *vma, unsigned long old_add
 			done = addr - old_addr;
 			break;
 		}
+		if (new_vma->anon_vma)
+			anon_vma_lock(new_vma->anon_vma);
 		spin_lock(&mm->page_table_lock);
 		move_ptes(from, to, addr, n >> PAGE_SHIFT, &hull);
 		spin_unlock(&mm->page_table_lock);
+		if (new_vma->anon_vma)
+			anon_vma_unlock(new_vma->anon_vma);
 		addr += n;
 	}
 	spin_lock(&mm->page_table_lock);
@@ -193,7 +196,7 @@ static void copy_pinned_page(struct copy_context *ctx, pte_t *dst, pte_t *src, u
 		machine_tlb_flush(ctx->src_vma->vm_mm, addr, addr + PAGE_SIZE, TLB_FLUSH_ALL);
 	}
 	memcpy(page_address(copy), page_address(page), PAGE_SIZE);
-	page_init_anon(copy, page->index);
+	page_init_anon(copy, vma, page->index);
 	page_add_rmap(copy, &ctx->delta);
 	if (vma->vm_flags & VM_WRITE)
 		pte = pte_mkwrite(pte);

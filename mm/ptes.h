@@ -8,6 +8,7 @@
 #define QUIRE_MM_PTES_H
 
 #include <quire/mm.h>
+#include <quire/rmap.h>
 #include <quire/vmstat.h>
 
 /* Private and perhaps to be written: the program must never see its writes in the backing. */
@@ -134,12 +135,20 @@ static inline void tlb_hull_flush(struct mm_struct *mm, struct tlb_hull *hull)
 	*hull = (struct tlb_hull)TLB_HULL_NONE;
 }
 
-/* A frame that has just been allocated becomes anonymous memory at page index of its VMA. */
-static inline void page_init_anon(struct page *page, pgoff_t index)
+/* The page is mapped in the VMA alone: there it is found from now on. */
+static inline void page_move_anon_rmap(struct page *page, const struct vm_area_struct *vma)
 {
-	__SetPageAnon(page);
-	__SetPageSwapBacked(page);
-	__SetPageUptodate(page);
+	unsigned long mapping = (unsigned long)vma->anon_vma | PAGE_MAPPING_ANON;
+
+	WRITE_ONCE(page->mapping, (struct address_space *)mapping);
+}
+
+/* A frame that has just been allocated becomes anonymous memory of the VMA, at page index. */
+static inline void page_init_anon(struct page *page, const struct vm_area_struct *vma,
+				  pgoff_t index)
+{
+	page_move_anon_rmap(page, vma);
+	page->flags |= 1UL << PG_swapbacked | 1UL << PG_uptodate;
 	page->index = index;
 }
 

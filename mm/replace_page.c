@@ -51,7 +51,7 @@ static bool exchange_page(struct vm_area_struct *vma, unsigned long addr, struct
 	if (same) {
 		ptep_get_and_clear(ptep);
 		page_remove_rmap(old, &delta);
-		page_init_anon(new, linear_page_index(vma, addr));
+		page_init_anon(new, vma, linear_page_index(vma, addr));
 		page_add_rmap(new, &delta);
 		set_pte(ptep, pte_mkyoung(pfn_pte(page_to_pfn(new), vma->vm_page_prot)));
 		mm_delta_add(mm, &delta);

@@ -1,28 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rmap.c - from a page of a file to the entries that map it.
+ * rmap.c - from pages to the entries that map them.
  *
- *	page ──mapping, index──> i_mmap ──interval tree──> VMAs that cover index
- *	     ──vm_start + (index - vm_pgoff) pages──> address ──vm_mm's tables──> pte
+ *	page of a file  ──mapping──> i_mmap ────────┐
+ *	anonymous page  ──anon_vma─> its rb_root ───┴──interval tree──> VMAs that cover index
+ *	VMA ──vm_start + (index - vm_pgoff) pages──> address ──vm_mm's tables──> pte
  *
- * mapping->lock keeps the tree, the bounds of the VMAs in it, and with them their mms and page
- * tables: a VMA leaves the tree before its tables are freed. The entries themselves are under each
- * mm's page_table_lock. A child's VMA enters the tree at fork before entries are copied to it; its
- * start equals the parent's, so a walk meets it after the parent and misses no entry.
+ * mapping->lock, or the lock of the family of anon_vmas, keeps the tree and the bounds of the VMAs in it,
+ * and with them their mms and page tables: a VMA leaves the tree before its tables are freed. The entries
+ * themselves are under each mm's page_table_lock. A child's VMA enters the tree at fork before entries are
+ * copied to it; its start equals the parent's, so a walk meets it after the parent and misses no entry.
  */
 #include <quire/pagemap.h>
 #include <quire/string.h>
 
 #include "ptes.h"
 
-/* The addresses at which vma maps indices [first, last] of its file; false: at none. */
-static bool vma_file_range(const struct vm_area_struct *vma, pgoff_t first, pgoff_t last,
-			   unsigned long *start, unsigned long *end)
-{
-	pgoff_t vma_last = vma->vm_pgoff + vma_pages(vma) - 1;
+/* ---- The walk ------------------------------------------------------------------------------ */
 
+/* VMAs that have some of the indices [first, last] of one object, by rising vm_pgoff. */
+struct rmap_range {
+	struct rb_root_cached *tree;
+	bool anon; /* the tree of an anon_vma; else an i_mmap */
+	pgoff_t first, last;
+};
+
+static struct rmap_range mapping_range(struct address_space *mapping, pgoff_t first, pgoff_t last)
+{
+	return (struct rmap_range){ &mapping->i_mmap, false, first, last };
+}
+
+static struct vm_area_struct *node_vma(const struct rmap_range *r, struct interval_tree_node *node)
+{
+	if (r->anon)
+		return container_of(node, struct anon_vma_chain, rb)->vma;
+	return container_of(node, struct vm_area_struct, shared);
+}
+
+/* The addresses at which vma has indices [first, last]; false: at none. */
+static bool vma_index_range(const struct vm_area_struct *vma, pgoff_t first, pgoff_t last,
+			    unsigned long *start, unsigned long *end)
+{
 	first = max(first, vma->vm_pgoff);
-	last = min(last, vma_last);
+	last = min(last, vma->vm_pgoff + vma_pages(vma) - 1);
 	if (first > last)
 		return false;
 	*start = vma->vm_start + ((first - vma->vm_pgoff) << PAGE_SHIFT);
@@ -30,21 +50,70 @@ static bool vma_file_range(const struct vm_area_struct *vma, pgoff_t first, pgof
 	return true;
 }
 
-static struct vm_area_struct *node_vma(struct interval_tree_node *node)
+/* Call one() for the part of each VMA that has some of the range, until it returns false. */
+static void rmap_walk_range(const struct rmap_range *r,
+			    bool (*one)(struct vm_area_struct *vma, unsigned long start,
+					unsigned long end, void *arg),
+			    void *arg)
 {
-	return node ? container_of(node, struct vm_area_struct, shared) : NULL;
+	struct interval_tree_node *node = interval_tree_iter_first(r->tree, r->first, r->last);
+
+	for (; node; node = interval_tree_iter_next(node, r->first, r->last)) {
+		struct vm_area_struct *vma = node_vma(r, node);
+		unsigned long start, end;
+
+		if (vma_index_range(vma, r->first, r->last, &start, &end) &&
+		    !one(vma, start, end, arg))
+			return;
+	}
 }
 
-/* The VMAs that map some of the indices [start, last], by rising vm_pgoff. */
-static struct vm_area_struct *first_vma(struct address_space *mapping, pgoff_t start, pgoff_t last)
+struct page_walk {
+	struct page *page;
+	rmap_one_t *one;
+	void *arg;
+};
+
+static bool walk_page_in_vma(struct vm_area_struct *vma, unsigned long addr, unsigned long end,
+			     void *arg)
 {
-	return node_vma(interval_tree_iter_first(&mapping->i_mmap, start, last));
+	const struct page_walk *walk = arg;
+	struct mm_struct *mm = vma->vm_mm;
+	bool go_on = true;
+	pte_t *ptep;
+
+	(void)end;
+	spin_lock(&mm->page_table_lock);
+	ptep = pte_lookup(mm, addr);
+	if (ptep && pte_present(ptep_get(ptep)) && pte_page(ptep_get(ptep)) == walk->page)
+		go_on = walk->one(walk->page, vma, addr, ptep, walk->arg);
+	spin_unlock(&mm->page_table_lock);
+	return go_on;
 }
 
-static struct vm_area_struct *next_vma(struct vm_area_struct *vma, pgoff_t start, pgoff_t last)
+void rmap_walk(struct page *page, rmap_one_t *one, void *arg)
 {
-	return node_vma(interval_tree_iter_next(&vma->shared, start, last));
+	struct page_walk walk = { page, one, arg };
+	struct rmap_range r = { .first = page->index, .last = page->index };
+	struct anon_vma *anon_vma;
+
+	if (!PageAnon(page)) {
+		r.tree = &page->mapping->i_mmap;
+		rmap_walk_range(&r, walk_page_in_vma, &walk);
+		return;
+	}
+	anon_vma = page_get_anon_vma(page);
+	if (!anon_vma)
+		return;
+	r.anon = true;
+	r.tree = &anon_vma->rb_root;
+	anon_vma_lock(anon_vma);
+	rmap_walk_range(&r, walk_page_in_vma, &walk);
+	anon_vma_unlock(anon_vma);
+	put_anon_vma(anon_vma);
 }
+
+/* ---- Ranges of a file ---------------------------------------------------------------------- */
 
 /* page_table_lock held. As the entries of one page table, at most. */
 static bool ptes_mkclean(pte_t *ptep, unsigned long addr, unsigned long end, struct tlb_hull *hull)
@@ -65,35 +134,35 @@ static bool ptes_mkclean(pte_t *ptep, unsigned long addr, unsigned long end, str
 	return dirty;
 }
 
-static bool vma_mkclean(struct vm_area_struct *vma, unsigned long addr, unsigned long end)
+static bool vma_mkclean(struct vm_area_struct *vma, unsigned long addr, unsigned long end,
+			void *arg)
 {
 	struct mm_struct *mm = vma->vm_mm;
 	struct tlb_hull hull = TLB_HULL_NONE;
-	bool dirty = false;
+	bool *dirty = arg;
 	pte_t *ptep;
 
+	/* Private VMAs map pages of the cache read-only; what is dirty there is their own. */
+	if (!(vma->vm_flags & VM_SHARED))
+		return true;
 	spin_lock(&mm->page_table_lock);
 	while (addr < end && (ptep = pte_next(mm, &addr, end))) {
 		unsigned long next = pmd_addr_end(addr, end);
 
-		dirty |= ptes_mkclean(ptep, addr, next, &hull);
+		*dirty |= ptes_mkclean(ptep, addr, next, &hull);
 		addr = next;
 	}
 	tlb_hull_flush(mm, &hull);
 	spin_unlock(&mm->page_table_lock);
-	return dirty;
+	return true;
 }
 
 bool mapping_mkclean_range(struct address_space *mapping, pgoff_t start, pgoff_t end)
 {
-	struct vm_area_struct *vma;
-	unsigned long from, to;
+	struct rmap_range r = mapping_range(mapping, start, end);
 	bool dirty = false;
 
-	/* Private VMAs map pages of the cache read-only; what is dirty there is their own. */
-	for (vma = first_vma(mapping, start, end); vma; vma = next_vma(vma, start, end))
-		if ((vma->vm_flags & VM_SHARED) && vma_file_range(vma, start, end, &from, &to))
-			dirty |= vma_mkclean(vma, from, to);
+	rmap_walk_range(&r, vma_mkclean, &dirty);
 	return dirty;
 }
 
@@ -102,24 +171,33 @@ bool page_mkclean(struct page *page)
 	return mapping_mkclean_range(page->mapping, page->index, page->index);
 }
 
+static bool vma_unmap(struct vm_area_struct *vma, unsigned long start, unsigned long end, void *arg)
+{
+	zap_vma_range_locked(vma, start, end, *(bool *)arg);
+	return true;
+}
+
 void unmap_mapping_range(struct address_space *mapping, pgoff_t start, pgoff_t end, bool even_cows)
 {
-	struct vm_area_struct *vma;
-	unsigned long from, to;
+	struct rmap_range r = mapping_range(mapping, start, end);
 
-	for (vma = first_vma(mapping, start, end); vma; vma = next_vma(vma, start, end))
-		if (vma_file_range(vma, start, end, &from, &to))
-			zap_vma_range_locked(vma, from, to, even_cows);
+	rmap_walk_range(&r, vma_unmap, &even_cows);
+}
+
+static bool vma_try_to_unmap(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+			     void *arg)
+{
+	(void)arg;
+	if (!(vma->vm_flags & VM_LOCKED))
+		zap_vma_range_locked(vma, start, end, false);
+	return true;
 }
 
 void try_to_unmap_range(struct address_space *mapping, pgoff_t start, pgoff_t end)
 {
-	struct vm_area_struct *vma;
-	unsigned long from, to;
+	struct rmap_range r = mapping_range(mapping, start, end);
 
-	for (vma = first_vma(mapping, start, end); vma; vma = next_vma(vma, start, end))
-		if (!(vma->vm_flags & VM_LOCKED) && vma_file_range(vma, start, end, &from, &to))
-			zap_vma_range_locked(vma, from, to, false);
+	rmap_walk_range(&r, vma_try_to_unmap, NULL);
 }
 
 /* ---- Early copies -------------------------------------------------------------------------- */
@@ -184,11 +262,15 @@ static unsigned long next_early_copy(struct mm_struct *mm, unsigned long addr, u
 	return addr;
 }
 
-static void vma_drop_early_copies(struct address_space *mapping, struct vm_area_struct *vma)
+/* What of the VMA is in [addr, end) and an early copy that still equals the file's page goes. */
+static bool vma_drop_early_copies(struct vm_area_struct *vma, unsigned long addr, unsigned long end,
+				  void *arg)
 {
-	unsigned long addr = vma->vm_start;
+	struct address_space *mapping = arg;
 
-	while ((addr = next_early_copy(vma->vm_mm, addr, vma->vm_end)) < vma->vm_end) {
+	if (vma->vm_flags & VM_SHARED)
+		return true;
+	while ((addr = next_early_copy(vma->vm_mm, addr, end)) < end) {
 		bool major;
 		struct page *original =
 			filemap_get_page(mapping, linear_page_index(vma, addr), false, &major);
@@ -203,18 +285,16 @@ static void vma_drop_early_copies(struct address_space *mapping, struct vm_area_
 		}
 		addr += PAGE_SIZE;
 	}
+	return true;
 }
 
 void inode_unstable_locked(struct inode *inode)
 {
-	struct address_space *mapping = &inode->i_data;
-	struct vm_area_struct *vma;
+	struct rmap_range r = mapping_range(&inode->i_data, 0, ULONG_MAX);
 
 	if (!inode->i_stable)
 		return;
 	/* From here on faults make no more of them: they look at it under page_table_lock. */
 	WRITE_ONCE(inode->i_stable, false);
-	for (vma = first_vma(mapping, 0, ULONG_MAX); vma; vma = next_vma(vma, 0, ULONG_MAX))
-		if (!(vma->vm_flags & VM_SHARED))
-			vma_drop_early_copies(mapping, vma);
+	rmap_walk_range(&r, vma_drop_early_copies, &inode->i_data);
 }

@@ -11,7 +11,8 @@
  *   - vm_committed_as has the pages of every VM_ACCOUNT VMA of every mm.
  *
  * Whatever may fail for want of memory comes before the first change: the VMA is allocated and the
- * tree's nodes are set aside, then nothing can fail. Merging takes no memory at all.
+ * tree's nodes are set aside, then nothing can fail. A merge that would need memory for its anon_vmas and
+ * finds none is not made.
  *
  * Splits and merges of [start, end) within VMA V between P and N (capitals: the VMA that stays):
  *
@@ -35,7 +36,6 @@ atomic_long_t vm_committed_as;
 
 static struct kmem_cache *vm_area_cachep;
 static struct kmem_cache *rt_node_cachep;
-static atomic_long_t anon_vma_last;
 
 void vma_init(void)
 {
@@ -144,8 +144,10 @@ struct vm_area_struct *vm_area_alloc(struct mm_struct *mm)
 {
 	struct vm_area_struct *vma = kmem_cache_zalloc(vm_area_cachep, GFP_KERNEL);
 
-	if (vma)
-		vma->vm_mm = mm;
+	if (!vma)
+		return NULL;
+	vma->vm_mm = mm;
+	INIT_LIST_HEAD(&vma->anon_vma_chain);
 	return vma;
 }
 
@@ -156,6 +158,8 @@ struct vm_area_struct *vm_area_dup(const struct vm_area_struct *orig)
 	if (!vma)
 		return NULL;
 	*vma = *orig;
+	vma->anon_vma = NULL;
+	INIT_LIST_HEAD(&vma->anon_vma_chain);
 	if (vma->vm_file)
 		get_file(vma->vm_file);
 	return vma;
@@ -223,6 +227,7 @@ static void vma_resize(struct address_space *mapping, struct vm_area_struct *vma
 		       unsigned long start, unsigned long end)
 {
 	i_mmap_remove(mapping, vma);
+	anon_vma_pre_update(vma);
 	BUG_ON(rt_resize(&vma->vm_mm->mm_rt, vma->vm_start, start, end));
 	if (start >= vma->vm_start)
 		vma->vm_pgoff += (start - vma->vm_start) >> PAGE_SHIFT;
@@ -230,6 +235,7 @@ static void vma_resize(struct address_space *mapping, struct vm_area_struct *vma
 		vma->vm_pgoff -= (vma->vm_start - start) >> PAGE_SHIFT;
 	vma->vm_start = start;
 	vma->vm_end = end;
+	anon_vma_post_update(vma);
 	i_mmap_insert(mapping, vma);
 }
 
@@ -269,15 +275,22 @@ int __split_vma(struct vm_area_struct *vma, unsigned long addr, bool new_below)
 	if (!new)
 		return -ENOMEM;
 
-	mapping = i_mmap_lock(vma);
 	if (new_below) {
 		new->vm_end = addr;
-		vma_resize(mapping, vma, addr, vma->vm_end);
 	} else {
 		new->vm_start = addr;
 		new->vm_pgoff = linear_page_index(vma, addr);
-		vma_resize(mapping, vma, vma->vm_start, addr);
 	}
+	if (anon_vma_clone(new, vma)) {
+		vm_area_free(new);
+		return -ENOMEM;
+	}
+
+	mapping = i_mmap_lock(vma);
+	if (new_below)
+		vma_resize(mapping, vma, addr, vma->vm_end);
+	else
+		vma_resize(mapping, vma, vma->vm_start, addr);
 	vma_insert(mapping, new);
 	i_mmap_unlock(mapping);
 	if (new->vm_ops &&new->vm_ops->open)
@@ -292,7 +305,7 @@ int split_vma(struct vm_area_struct *vma, unsigned long addr, bool new_below)
 	return __split_vma(vma, addr, new_below);
 }
 
-/* ---- Origin of private pages ---------------------------------------------------------------- */
+/* ---- Merging -------------------------------------------------------------------------------- */
 
 static bool same_file(const struct file *a, const struct file *b)
 {
@@ -303,59 +316,22 @@ static bool same_file(const struct file *a, const struct file *b)
 	return a->f_path == b->f_path || (a->f_path && b->f_path && !strcmp(a->f_path, b->f_path));
 }
 
-/* a ends where b begins: but for the protection, could they be one VMA? */
-static bool anon_vma_compatible(const struct vm_area_struct *a, const struct vm_area_struct *b)
+bool anon_vma_compatible(const struct vm_area_struct *a, const struct vm_area_struct *b)
 {
 	return a->vm_end == b->vm_start && same_file(a->vm_file, b->vm_file) &&
 	       !((a->vm_flags ^ b->vm_flags) & ~VM_ACCESS_FLAGS) &&
 	       b->vm_pgoff == a->vm_pgoff + vma_pages(a);
 }
 
-static unsigned long reusable_anon_vma(const struct vm_area_struct *neighbour)
-{
-	return neighbour->anon_vma_forked ? 0 : READ_ONCE(neighbour->anon_vma);
-}
-
-/* A neighbour's origin if the two might merge some day, else a new one. */
-void __anon_vma_prepare(struct vm_area_struct *vma)
-{
-	struct mm_struct *mm = vma->vm_mm;
-	struct vm_area_struct *next = vma_next(vma);
-	struct vm_area_struct *prev = vma_prev(vma);
-	unsigned long id = 0;
-
-	spin_lock(&mm->page_table_lock);
-	if (!vma->anon_vma) {
-		if (next && anon_vma_compatible(vma, next))
-			id = reusable_anon_vma(next);
-		if (!id && prev && anon_vma_compatible(prev, vma))
-			id = reusable_anon_vma(prev);
-		if (!id)
-			id = (unsigned long)atomic_long_inc_return(&anon_vma_last);
-		vma->anon_vma_forked = false;
-		WRITE_ONCE(vma->anon_vma, id);
-	}
-	spin_unlock(&mm->page_table_lock);
-}
-
-/* The child's pages of this VMA are its parent's as well: an origin of its own that cannot grow. */
-void anon_vma_fork(struct vm_area_struct *vma)
-{
-	if (!vma->anon_vma)
-		return;
-	vma->anon_vma = (unsigned long)atomic_long_inc_return(&anon_vma_last);
-	vma->anon_vma_forked = true;
-}
-
-/* ---- Merging -------------------------------------------------------------------------------- */
-
 static bool anon_vma_mergeable(const struct vma_merge *m, const struct vm_area_struct *vma)
 {
-	if (!vma->anon_vma && m->anon_vma)
-		return !m->middle || !m->anon_vma_forked;
-	if (vma->anon_vma && !m->anon_vma)
-		return !vma->anon_vma_forked;
-	return vma->anon_vma == m->anon_vma;
+	const struct anon_vma *anon_vma = m->anon_from ? m->anon_from->anon_vma : NULL;
+
+	if (!vma->anon_vma && anon_vma)
+		return !m->middle || !vma_has_parents(m->middle);
+	if (vma->anon_vma && !anon_vma)
+		return !vma_has_parents(vma);
+	return vma->anon_vma == anon_vma;
 }
 
 static bool is_mergeable_vma(const struct vma_merge *m, const struct vm_area_struct *vma)
@@ -406,12 +382,12 @@ void vma_merge_init(struct vma_merge *m, struct mm_struct *mm, unsigned long sta
 		m->next = NULL;
 }
 
-static void anon_vma_adopt(struct vm_area_struct *dst, unsigned long anon_vma, bool forked)
+/* keep may get private pages of src, which is NULL or has the same anon_vma if keep has one. */
+static int dup_anon_vma(struct vm_area_struct *keep, struct vm_area_struct *src)
 {
-	if (dst->anon_vma || !anon_vma)
-		return;
-	dst->anon_vma = anon_vma;
-	dst->anon_vma_forked = forked;
+	if (keep->anon_vma || !src)
+		return 0;
+	return anon_vma_clone(keep, src);
 }
 
 /* keep becomes [start, end); cut gives way to [cut_start, cut_end); the others vanish. */
@@ -432,7 +408,7 @@ static void vma_take(struct vm_area_struct *keep, unsigned long start, unsigned 
 	for (int i = 0; i < 2; i++) {
 		if (!gone[i])
 			continue;
-		anon_vma_adopt(keep, gone[i]->anon_vma, gone[i]->anon_vma_forked);
+		unlink_anon_vmas(gone[i]);
 		vm_area_free(gone[i]);
 	}
 }
@@ -458,7 +434,10 @@ struct vm_area_struct *vma_merge_new_range(struct vma_merge *m)
 		return NULL;
 
 	keep = left ? m->prev : m->next;
-	anon_vma_adopt(keep, m->anon_vma, m->anon_vma_forked);
+	if (dup_anon_vma(keep, m->anon_from))
+		return NULL;
+	if (left && right && dup_anon_vma(keep, m->next))
+		right = false;
 	if (left && right)
 		gone[0] = m->next;
 	vma_take(keep, left ? keep->vm_start : m->start, right ? m->next->vm_end : m->end, gone,
@@ -481,7 +460,10 @@ static struct vm_area_struct *vma_merge_existing_range(struct vma_merge *m)
 		return NULL;
 
 	keep = left ? m->prev : m->next;
-	anon_vma_adopt(keep, vma->anon_vma, vma->anon_vma_forked);
+	if (dup_anon_vma(keep, vma))
+		return NULL;
+	if (left && right && dup_anon_vma(keep, m->next))
+		right = false;
 	if (whole) {
 		gone[0] = vma;
 		if (left && right)
@@ -510,8 +492,7 @@ struct vm_area_struct *vma_modify_flags(struct vm_area_struct *vma, unsigned lon
 	m.file = vma->vm_file;
 	m.vm_ops = vma->vm_ops;
 	m.vm_private_data = vma->vm_private_data;
-	m.anon_vma = vma->anon_vma;
-	m.anon_vma_forked = vma->anon_vma_forked;
+	m.anon_from = vma;
 	merged = vma_merge_existing_range(&m);
 	if (merged)
 		return merged;
@@ -567,6 +548,7 @@ static void remove_vma(struct vm_area_struct *vma)
 		vma->vm_ops->unmapped(vma);
 	if (vma->vm_ops && vma->vm_ops->close)
 		vma->vm_ops->close(vma);
+	unlink_anon_vmas(vma);
 	vm_area_free(vma);
 }
 

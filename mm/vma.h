@@ -9,6 +9,7 @@
 
 #include <quire/fs.h>
 #include <quire/mm.h>
+#include <quire/rmap.h>
 
 #define VM_SPECIAL (VM_IO | VM_DONTEXPAND | VM_PFNMAP)
 #define VM_LOCKED_MASK (VM_LOCKED | VM_LOCKONFAULT)
@@ -26,8 +27,7 @@ struct vma_merge {
 	struct file *file;
 	const struct vm_operations_struct *vm_ops;
 	void *vm_private_data;
-	unsigned long anon_vma;
-	bool anon_vma_forked;
+	struct vm_area_struct *anon_from; /* whose private pages it has or gets, or NULL */
 	struct vm_area_struct *middle;
 	struct vm_area_struct *prev, *next; /* touch the range, else NULL */
 };
@@ -57,7 +57,7 @@ static inline unsigned long vm_start_gap(const struct vm_area_struct *vma)
 }
 
 struct vm_area_struct *vm_area_alloc(struct mm_struct *mm);
-/* A copy with a reference to the file; in no tree. */
+/* A copy with a reference to the file; in no tree, and without an anon_vma. */
 struct vm_area_struct *vm_area_dup(const struct vm_area_struct *orig);
 void vm_area_free(struct vm_area_struct *vma); /* drops the file too */
 
@@ -75,7 +75,10 @@ void vma_merge_init(struct vma_merge *m, struct mm_struct *mm, unsigned long sta
 		    unsigned long end);
 /* A new range: the neighbour that would take it, or NULL. Changes nothing. */
 bool vma_can_merge_new(const struct vma_merge *m);
-/* A new, empty range goes to its neighbours: the VMA that has it now, or NULL. Cannot fail else. */
+/*
+ * A new, empty range goes to its neighbours: the VMA that has it now, or NULL. For want of memory it can
+ * fail only if there is an anon_from.
+ */
 struct vm_area_struct *vma_merge_new_range(struct vma_merge *m);
 /*
  * [start, end) of vma is to have other flags: merged with a neighbour, or cut free. The VMA to set
@@ -98,8 +101,8 @@ int do_munmap_locked(struct mm_struct *mm, unsigned long start, size_t len);
 /* All VMAs and tables of an mm that nobody uses any more. */
 void exit_mmap(struct mm_struct *mm);
 
-/* A copy made at fork: its private pages are a parent's, too. */
-void anon_vma_fork(struct vm_area_struct *vma);
+/* a ends where b begins: but for the protection, could they be one VMA? */
+bool anon_vma_compatible(const struct vm_area_struct *a, const struct vm_area_struct *b);
 
 /* ---- Accounting ----------------------------------------------------------------------------- */
 

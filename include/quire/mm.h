@@ -86,17 +86,6 @@ static inline pgoff_t linear_page_index(const struct vm_area_struct *vma, unsign
 	return ((addr - vma->vm_start) >> PAGE_SHIFT) + vma->vm_pgoff;
 }
 
-/*
- * mmap_lock held (any mode), page_table_lock not. To be called before a private page is put into
- * the VMA: whether a VMA has had one decides how it merges and moves, as Linux's anon_vma does.
- */
-void __anon_vma_prepare(struct vm_area_struct *vma);
-static inline void anon_vma_prepare(struct vm_area_struct *vma)
-{
-	if (__builtin_expect(!READ_ONCE(vma->anon_vma), 0))
-		__anon_vma_prepare(vma);
-}
-
 struct vm_fault {
 	struct vm_area_struct *vma;
 	unsigned int flags; /* FAULT_FLAG_* */

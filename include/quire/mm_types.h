@@ -15,6 +15,7 @@
 #include <quire/types.h>
 
 struct address_space;
+struct anon_vma;
 struct file;
 struct kmem_cache;
 struct vm_operations_struct;
@@ -39,7 +40,7 @@ struct page {
 				struct list_head lru; /* LRU or the buddy system's free list */
 				unsigned long compound_head;
 			};
-			struct address_space *mapping; /* bit 0 set: anonymous */
+			struct address_space *mapping; /* PAGE_MAPPING_ANON: an anon_vma (rmap.h) */
 			pgoff_t index; /* offset in mapping, in pages */
 			unsigned long private; /* free block: its order; head: folio order */
 		};
@@ -111,11 +112,11 @@ struct vm_area_struct {
 	const struct vm_operations_struct *vm_ops;
 	void *vm_private_data;
 	/*
-	 * Names the origin of the private pages; 0: there was none yet. VMAs of different origins
-	 * do not merge. forked: the pages may be a parent's, too. Set by anon_vma_prepare().
+	 * Where its new private pages are found again, and the list of all whose pages it may have
+	 * (rmap.h); NULL: it has had none yet. VMAs with different ones do not merge.
 	 */
-	unsigned long anon_vma;
-	bool anon_vma_forked;
+	struct anon_vma *anon_vma;
+	struct list_head anon_vma_chain;
 	struct interval_tree_node shared; /* in mapping->i_mmap, [pgoff, last pgoff] */
 	/* Adaptive fault order: where the next fault lands if the program walks upward. */
 	unsigned long vm_fault_next;

@@ -17,7 +17,6 @@ enum pageflags {
 	PG_reserved, /* never given to the allocator */
 	PG_head, /* first page of a folio of order > 0 */
 	PG_swapbacked, /* anonymous or shared memory */
-	PG_anon,
 	PG_zeroed, /* free, and known to read as zeros */
 	PG_slab,
 	PG_table, /* a page table */
@@ -67,10 +66,17 @@ PAGEFLAG(Writeback, writeback)
 PAGEFLAG(Reserved, reserved)
 PAGEFLAG(Head, head)
 PAGEFLAG(SwapBacked, swapbacked)
-PAGEFLAG(Anon, anon)
 PAGEFLAG(Zeroed, zeroed)
 PAGEFLAG(Slab, slab)
 PAGEFLAG(Table, table)
+
+/* Bit 0 of page->mapping: the rest of it is an anon_vma, or nothing. */
+#define PAGE_MAPPING_ANON 1UL
+
+static inline bool PageAnon(const struct page *p)
+{
+	return (unsigned long)__atomic_load_n(&p->mapping, __ATOMIC_RELAXED) & PAGE_MAPPING_ANON;
+}
 
 static inline bool PageTail(const struct page *p)
 {
