@@ -46,6 +46,7 @@ struct machine {
 	struct kernel_shared *shared;
 	const struct kernel_entry *entry;
 	const char *ram_kind; /* "tmpfs with huge pages" or "memfd" */
+	bool huge_ram; /* the former */
 	const char *dispatch_kind; /* "syscall user dispatch" or "seccomp" */
 	pid_t first, keeper;
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */

@@ -262,6 +262,7 @@ static int open_ram(struct machine *m)
 	sigaltstack(&stack, NULL);
 	sigaction(SIGBUS, &bus, &program_bus);
 	m->ram_kind = "tmpfs with huge pages";
+	m->huge_ram = fd >= 0;
 	if (fd < 0) {
 		m->ram_kind = "memfd";
 		fd = memfd_create("quire-ram", MFD_CLOEXEC);
@@ -415,6 +416,7 @@ static void build(struct machine *m, int keeper_fd)
 	p->kernel_data_bytes = data;
 	p->nr_cpus = m->opt->cpus;
 	p->ram_fd = ram_fd;
+	p->huge_ram = m->huge_ram;
 	p->keeper_fd = move_fd(keeper_fd, floor + 1);
 	if (log_fd < 0)
 		log_fd = open("/dev/null", O_WRONLY);

@@ -131,7 +131,7 @@ struct zero_run {
 static void zero_run_flush(struct zero_run *run)
 {
 	if (run->nr)
-		memset(page_address(run->first), 0, run->nr << PAGE_SHIFT);
+		machine_clear_pages(page_address(run->first), run->nr);
 	run->nr = 0;
 }
 

@@ -49,6 +49,12 @@ int machine_memory_map(struct e820_entry *map, int max);
 /* Whether frames that were never handed out read as zeros, so that the core need not clear them. */
 bool machine_ram_is_zeroed(void);
 
+/*
+ * Clear nr whole frames at addr in the direct map. For ports that know a better way than memset(), which
+ * is what all others call. Atomic.
+ */
+void machine_clear_pages(void *addr, unsigned long nr);
+
 /* Virtual address of physical address 0. Set by the port before mm_init(). */
 extern unsigned long page_offset_base;
 

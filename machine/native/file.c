@@ -28,11 +28,22 @@
 #define PATH_BUF PAGE_SIZE
 #define READ_FIRST_MMAP 256ul /* pages */
 #define READ_FIRST_EXEC 2048ul
-#define STABLE_AGE_NS (60 * 1000000000ull) /* a file not changed for so long */
+#define STABLE_AGE_NS (60 * 1000000000ull) /* a file not written for so long */
+
+static u64 stamp_ns(const struct host_timespec *ts)
+{
+	return (u64)ts->tv_sec * 1000000000 + (u64)ts->tv_nsec;
+}
 
 static u64 change_time(const struct host_stat *st)
 {
-	return (u64)st->st_ctim.tv_sec * 1000000000 + (u64)st->st_ctim.tv_nsec;
+	return stamp_ns(&st->st_ctim);
+}
+
+/* By the age of its contents: a new link to a file, or new rights, do not mean that it will be written. */
+static bool is_stable(const struct host_stat *st)
+{
+	return stamp_ns(&st->st_mtim) + STABLE_AGE_NS < machine_realtime_ns();
 }
 
 /* mapping->lock held. The inode's storage becomes fd; writable: also for writing back. */
@@ -109,7 +120,7 @@ static struct inode *inode_of_fd(int fd, struct host_stat *st, bool writable, un
 	if (is_new) {
 		inode->i_size = st->st_size;
 		inode->i_version = change_time(st);
-		inode->i_stable = inode->i_version + STABLE_AGE_NS < machine_realtime_ns();
+		inode->i_stable = is_stable(st);
 		err = inode_give_storage(inode, fd, writable);
 	} else {
 		inode_revalidate(inode, fd, st);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* machine.c - memory map, waiting, clock, log, panic, entropy, trace of the native machine. */
-#include <quire/string.h>
+#include <quire/mman.h>
 #include <quire/sprintf.h>
+#include <quire/string.h>
 #include <quire/trace.h>
 
 #include "native.h"
@@ -27,6 +28,29 @@ int machine_memory_map(struct e820_entry *map, int max)
 bool machine_ram_is_zeroed(void)
 {
 	return true;
+}
+
+/*
+ * The host enters pages of RAM into this process one at a time when they are written first, but many at
+ * once when they are read first, and cheapest when it is asked to. Where it has huge pages all of
+ * that is no matter.
+ */
+#define CLEAR_POPULATED 8ul /* from so many pages on: asking for them costs less than the misses */
+#define HOST_FAULT_AROUND 65536ul
+
+void machine_clear_pages(void *addr, unsigned long nr)
+{
+	unsigned long start = (unsigned long)addr, end = start + (nr << PAGE_SHIFT);
+
+	if (!machine_params.huge_ram) {
+		if (nr >= CLEAR_POPULATED)
+			host_syscall(__NR_madvise, start, end - start, MADV_POPULATE_READ);
+		else
+			for (unsigned long p = start; p < end;
+			     p = (p & ~(HOST_FAULT_AROUND - 1)) + HOST_FAULT_AROUND)
+				(void)READ_ONCE(*(const char *)p);
+	}
+	memset(addr, 0, end - start);
 }
 
 /* ---- Waiting ---- */

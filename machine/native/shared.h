@@ -42,6 +42,7 @@ struct machine_params {
 	int64_t fail_slab, fail_page; /* the Nth allocation fails; 0: none */
 	bool use_seccomp; /* user dispatch is not available */
 	bool patch_calls; /* call sites used often become jumps */
+	bool huge_ram; /* the host maps RAM in huge pages, as far as it has them */
 	uint8_t thp_disable; /* prctl(PR_GET_THP_DISABLE) of the command */
 	uint64_t vdso_start, vdso_end; /* host's vvar and vdso: kept in every process */
 	uint64_t vdso_image; /* AT_SYSINFO_EHDR; 0 none */

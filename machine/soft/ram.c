@@ -36,6 +36,11 @@ bool machine_ram_is_zeroed(void)
 	return !ram_garbage;
 }
 
+void machine_clear_pages(void *addr, unsigned long nr)
+{
+	memset(addr, 0, nr << PAGE_SHIFT);
+}
+
 /* Make the part of one entry that lies within the span accessible. */
 static int power_up_range(const struct e820_entry *entry)
 {

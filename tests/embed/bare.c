@@ -37,6 +37,11 @@ bool machine_ram_is_zeroed(void)
 	return true;
 }
 
+void machine_clear_pages(void *addr, unsigned long nr)
+{
+	memset(addr, 0, nr << PAGE_SHIFT);
+}
+
 unsigned int machine_nr_cpus(void)
 {
 	return 1;
