@@ -5,8 +5,8 @@
  *   shm_ids[index] -> shmid_kernel -> inode (shmem) <- struct file, one for each shmat()  <- VMAs
  *
  * A segment outlives its creator. shm_nattch counts its VMAs (open: fork and split; close: unmap
- * and exit) and calls under way; when it falls to zero after IPC_RMID the segment is destroyed. An
- * identifier is index + sequence number * 32768, so that a removed one is not taken for its successor.
+ * and exit) and calls under way; when it falls to zero after IPC_RMID, or with shm_rmid_forced, the segment
+ * is destroyed. An identifier is index + sequence number * 32768, so that a removed one is not taken for its successor.
  *
  * shm_lock covers all of it. It nests inside mmap_lock: no user memory is touched under it.
  */
@@ -20,10 +20,7 @@
 
 #include "ipc.h"
 
-#define SHMMNI 4096
 #define SHMMIN 1
-#define SHMMAX (ULONG_MAX - (1UL << 24))
-#define SHMALL (ULONG_MAX - (1UL << 24))
 #define SEQ_SHIFT 15
 #define SEQ_MAX (INT_MAX >> SEQ_SHIFT)
 
@@ -82,14 +79,19 @@ struct shm_info {
 struct shmid_kernel {
 	struct shmid64_ds ds;
 	int id;
+	pid_t creator; /* thread; 0: it has ended */
 	struct inode *inode;
 };
+
+unsigned long shm_ctlmax, shm_ctlall;
+int shm_ctlmni, shm_rmid_forced, shm_next_id;
 
 static struct mutex shm_lock;
 static struct shmid_kernel *shm_ids[SHMMNI];
 static unsigned int shm_used;
 static unsigned long shm_tot; /* pages */
 static unsigned int shm_seq;
+static unsigned int shm_creators; /* segments whose creator has not ended */
 static struct kmem_cache *shm_cachep;
 
 static s64 now_seconds(void)
@@ -141,6 +143,7 @@ static void shm_destroy(struct shmid_kernel *shp)
 	shm_ids[shp->id & (SHMMNI - 1)] = NULL;
 	shm_used--;
 	shm_tot -= shm_pages(shp);
+	shm_creators -= shp->creator != 0;
 	iput(shp->inode);
 	kmem_cache_free(shm_cachep, shp);
 }
@@ -148,8 +151,35 @@ static void shm_destroy(struct shmid_kernel *shp)
 static void shm_detach(struct shmid_kernel *shp)
 {
 	shp->ds.shm_nattch--;
-	if (!shp->ds.shm_nattch && shp->ds.shm_perm.mode & SHM_DEST)
+	if (!shp->ds.shm_nattch && (shm_rmid_forced || shp->ds.shm_perm.mode & SHM_DEST))
 		shm_destroy(shp);
+}
+
+void shm_destroy_orphaned(void)
+{
+	mutex_lock(&shm_lock);
+	for (unsigned int i = 0; i < SHMMNI; i++)
+		if (shm_ids[i] && !shm_ids[i]->creator && !shm_ids[i]->ds.shm_nattch)
+			shm_destroy(shm_ids[i]);
+	mutex_unlock(&shm_lock);
+}
+
+void exit_shm(struct task_struct *task)
+{
+	if (!READ_ONCE(shm_creators))
+		return;
+	mutex_lock(&shm_lock);
+	for (unsigned int i = 0; i < SHMMNI && shm_creators; i++) {
+		struct shmid_kernel *shp = shm_ids[i];
+
+		if (!shp || shp->creator != task->pid)
+			continue;
+		shp->creator = 0;
+		shm_creators--;
+		if (shm_rmid_forced && !shp->ds.shm_nattch)
+			shm_destroy(shp);
+	}
+	mutex_unlock(&shm_lock);
 }
 
 static struct shmid_kernel *shm_find_key(s32 key)
@@ -160,22 +190,41 @@ static struct shmid_kernel *shm_find_key(s32 key)
 	return NULL;
 }
 
+/* Index and sequence number of a new segment's identifier. -ENOSPC. */
+static int shm_new_id(unsigned int *index, unsigned int *seq)
+{
+	unsigned int from = 0, i = 0;
+
+	if ((int)shm_used >= shm_ctlmni)
+		return -ENOSPC;
+	*seq = shm_seq;
+	if (shm_next_id >= 0) {
+		from = (unsigned int)shm_next_id & ((1u << SEQ_SHIFT) - 1);
+		*seq = (unsigned int)shm_next_id >> SEQ_SHIFT;
+	}
+	while (from + i < SHMMNI && shm_ids[from + i])
+		i++;
+	if (from + i >= SHMMNI)
+		return -ENOSPC;
+	*index = from + i;
+	if (shm_next_id < 0)
+		shm_seq = shm_seq == SEQ_MAX ? 0 : shm_seq + 1;
+	shm_next_id = -1;
+	return 0;
+}
+
 static long shm_create(struct task_struct *task, s32 key, unsigned long size, int flags)
 {
 	unsigned long pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 	struct shmid_kernel *shp;
-	unsigned int index = 0;
+	unsigned int index, seq;
 
-	if (size < SHMMIN || size > SHMMAX)
+	if (size < SHMMIN || size > shm_ctlmax)
 		return -EINVAL;
-	if (shm_tot + pages < shm_tot || shm_tot + pages > SHMALL)
+	if (shm_tot + pages < shm_tot || shm_tot + pages > shm_ctlall)
 		return -ENOSPC;
 	if (flags & SHM_HUGETLB || (long)size < 0)
 		return -ENOMEM;
-	while (index < SHMMNI && shm_ids[index])
-		index++;
-	if (index == SHMMNI)
-		return -ENOSPC;
 	shp = kmem_cache_zalloc(shm_cachep, GFP_KERNEL);
 	if (!shp)
 		return -ENOMEM;
@@ -184,22 +233,28 @@ static long shm_create(struct task_struct *task, s32 key, unsigned long size, in
 		kmem_cache_free(shm_cachep, shp);
 		return -ENOMEM;
 	}
+	if (shm_new_id(&index, &seq)) {
+		iput(shp->inode);
+		kmem_cache_free(shm_cachep, shp);
+		return -ENOSPC;
+	}
 	machine_current_cred(&shp->ds.shm_perm.uid, &shp->ds.shm_perm.gid);
 	shp->ds.shm_perm.cuid = shp->ds.shm_perm.uid;
 	shp->ds.shm_perm.cgid = shp->ds.shm_perm.gid;
 	shp->ds.shm_perm.key = key;
 	shp->ds.shm_perm.mode = (u32)flags & 0777;
-	shp->ds.shm_perm.seq = (u16)shm_seq;
+	shp->ds.shm_perm.seq = (u16)seq;
 	shp->ds.shm_segsz = size;
 	shp->ds.shm_ctime = now_seconds();
 	shp->ds.shm_cpid = task->tgid;
-	shp->id = (int)(shm_seq << SEQ_SHIFT | index);
-	shm_seq = shm_seq == SEQ_MAX ? 0 : shm_seq + 1;
+	shp->creator = task->pid;
+	shp->id = (int)(seq << SEQ_SHIFT | index);
 	shp->inode->i_ino = (u64)shp->id;
 	shp->inode->i_private = shp;
 	shp->inode->i_vm_ops = shm_vm_ops();
 	shm_ids[index] = shp;
 	shm_used++;
+	shm_creators++;
 	shm_tot += pages;
 	return shp->id;
 }
@@ -438,7 +493,10 @@ static long shmctl_info(int cmd, struct shm_answer *out)
 {
 	if (cmd == IPC_INFO) {
 		out->size = sizeof(out->limits);
-		out->limits = (struct shminfo64){ SHMMAX, SHMMIN, SHMMNI, SHMMNI, SHMALL, { 0 } };
+		out->limits = (struct shminfo64){
+			shm_ctlmax, SHMMIN, (unsigned long)shm_ctlmni, (unsigned long)shm_ctlmni,
+			shm_ctlall, { 0 }
+		};
 		return shm_max_index();
 	}
 	out->size = sizeof(out->info);
@@ -575,7 +633,11 @@ void ipc_init(void)
 {
 	mutex_init(&shm_lock);
 	memset(shm_ids, 0, sizeof(shm_ids));
-	shm_used = shm_seq = 0;
+	shm_used = shm_seq = shm_creators = 0;
+	shm_ctlmax = shm_ctlall = ULONG_MAX - (1UL << 24);
+	shm_ctlmni = SHMMNI;
+	shm_rmid_forced = 0;
+	shm_next_id = -1;
 	shm_tot = 0;
 	shm_cachep =
 		kmem_cache_create("shmid_kernel", sizeof(struct shmid_kernel), 0, SLAB_PANIC, NULL);

@@ -12,6 +12,7 @@
  */
 #include "ipc.h"
 #include "proc.h"
+#include "sysctl.h"
 
 #include <quire/kernel.h>
 #include <quire/slab.h>
@@ -23,15 +24,10 @@ struct proc_file {
 };
 
 static const struct proc_file system_files[] = {
-	{ "meminfo", PROC_MEMINFO },
-	{ "vmstat", PROC_VMSTAT },
-	{ "buddyinfo", PROC_BUDDYINFO },
-	{ "stat", PROC_STAT },
-	{ "cpuinfo", PROC_CPUINFO },
-	{ "slabinfo", PROC_SLABINFO },
-	{ "loadavg", PROC_LOADAVG },
-	{ "zoneinfo", PROC_ZONEINFO },
-	{ "sys/vm/mmap_min_addr", PROC_SYS_MMAP_MIN_ADDR },
+	{ "meminfo", PROC_MEMINFO },	     { "vmstat", PROC_VMSTAT },
+	{ "buddyinfo", PROC_BUDDYINFO },     { "stat", PROC_STAT },
+	{ "cpuinfo", PROC_CPUINFO },	     { "slabinfo", PROC_SLABINFO },
+	{ "loadavg", PROC_LOADAVG },	     { "zoneinfo", PROC_ZONEINFO },
 	{ "sysvipc/shm", PROC_SYSVIPC_SHM },
 };
 
@@ -114,7 +110,12 @@ enum proc_kind proc_lookup(const char *path, struct task_struct *self, pid_t *pi
 	path++;
 	if (!take_component(&path, "proc"))
 		return PROC_NONE;
-	if (!strchr(path, '/') || !strncmp(path, "sys", 3))
+	if (take_component(&path, "sys")) {
+		int nr = sysctl_find(path);
+
+		return nr < 0 ? PROC_NONE : (enum proc_kind)(PROC_SYSCTL + nr);
+	}
+	if (!strchr(path, '/') || !strncmp(path, "sysvipc/", 8))
 		return find_file(system_files, ARRAY_SIZE(system_files), path);
 	if (take_component(&path, "self")) {
 		tgid = self->tgid;
@@ -182,9 +183,6 @@ static int show_system(struct seq_file *m, enum proc_kind kind, struct host_text
 		return 0;
 	case PROC_ZONEINFO:
 		zoneinfo_show(m);
-		return 0;
-	case PROC_SYS_MMAP_MIN_ADDR:
-		seq_printf(m, "%lu\n", mmap_min_addr);
 		return 0;
 	case PROC_SYSVIPC_SHM:
 		sysvipc_shm_show(m);
@@ -270,7 +268,9 @@ int proc_generate(enum proc_kind kind, pid_t pid, const char *host, size_t host_
 	struct proc_task t = { 0 };
 	int err;
 
-	if (kind < PROC_PID_MAPS) {
+	if (kind >= PROC_SYSCTL) {
+		err = sysctl_show(&m, kind - PROC_SYSCTL);
+	} else if (kind < PROC_PID_MAPS) {
 		err = show_system(&m, kind, host_text);
 	} else {
 		if (!get_proc_task(pid, &t))
@@ -287,6 +287,12 @@ int proc_generate(enum proc_kind kind, pid_t pid, const char *host, size_t host_
 	*text = m.buf;
 	*len = m.count;
 	return 0;
+}
+
+long proc_write(enum proc_kind kind, pid_t pid, u64 pos, const char *text, size_t len)
+{
+	(void)pid;
+	return sysctl_write(kind - PROC_SYSCTL, pos, text, len);
 }
 
 void proc_free(char *text, size_t len)

@@ -204,6 +204,7 @@ void futex_init(void);
 /* ---- linux/ipc_shm.c: System V shared memory ----------------------------------------------- */
 
 void ipc_init(void); /* boot, after mm_init() */
+void exit_shm(struct task_struct *task); /* the thread ends; its mm is gone. May sleep */
 void ipc_shutdown(void); /* no task is left: all segments go */
 
 /* ---- linux/syscall.c: the calls that Quire answers itself ---------------------------------- */
@@ -234,7 +235,6 @@ enum proc_kind {
 	PROC_SLABINFO,
 	PROC_LOADAVG,
 	PROC_ZONEINFO,
-	PROC_SYS_MMAP_MIN_ADDR,
 	PROC_SYSVIPC_SHM,
 	PROC_PID_MAPS,
 	PROC_PID_SMAPS,
@@ -253,6 +253,7 @@ enum proc_kind {
 	PROC_PID_OOM_ADJ,
 	PROC_PID_LIMITS,
 	PROC_PID_PAGEMAP,
+	PROC_SYSCTL = 0x10000, /* and more: rows of linux/sysctl.c */
 };
 /*
  * Parse an absolute, normalised path ("/proc/self/maps", "/proc/123/task/124/stat"); self is the
@@ -267,6 +268,18 @@ enum proc_kind proc_lookup(const char *path, struct task_struct *self, pid_t *pi
 int proc_generate(enum proc_kind kind, pid_t pid, const char *host, size_t host_len, char **text,
 		  size_t *len);
 void proc_free(char *text, size_t len);
+/* Whether files of the kind are written to with proc_write(). */
+static inline bool proc_is_writable(enum proc_kind kind)
+{
+	return kind >= PROC_SYSCTL;
+}
+/* Whether there is a file of this name, of any folder, under /proc/sys. */
+bool proc_is_sysctl_name(const char *name);
+/*
+ * What a write of len bytes at byte pos of such a file does: the bytes taken, or a negative errno as Linux has
+ * it. May sleep.
+ */
+long proc_write(enum proc_kind kind, pid_t pid, u64 pos, const char *text, size_t len);
 /*
  * /proc/<pid>/pagemap from byte pos (a multiple of 8) on: at most n entries, how many there were;
  * 0 behind the end of user space. -ESRCH.

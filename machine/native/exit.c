@@ -97,6 +97,7 @@ static void process_exit(struct native_task *t, int wait_status)
 	mmput(task_set_mm(&t->task, NULL));
 	if (leader != t) {
 		/* Parked, and never to run again. */
+		exit_shm(&leader->task);
 		task_unregister(&leader->task);
 		hmm_del_task(leader);
 		signal_put(leader->task.signal);
@@ -106,6 +107,7 @@ static void process_exit(struct native_task *t, int wait_status)
 
 static void thread_gone(struct native_task *t)
 {
+	exit_shm(&t->task);
 	signal_leaving(t);
 	task_unregister(&t->task);
 	hmm_del_task(t);

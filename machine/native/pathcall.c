@@ -9,6 +9,7 @@
  *   opening      a descriptor of procfile.c, or of the program for .../exe
  *   .../exe      is the guest's program, not the host's: also for stat, readlink, access
  *   .../fd/N     is hidden if N is the machine's
+ *   sys/vm/NAME  is not there if the machine has no such variable
  */
 #include <quire/mm.h>
 #include <quire/sprintf.h>
@@ -152,11 +153,11 @@ static bool is_range(const char *name)
 static bool may_be_ours(const char *name)
 {
 	static const char *const names[] = {
-		"auxv",	     "buddyinfo", "cmdline",  "comm",	      "cpuinfo",   "environ",
-		"exe",	     "fd",	  "fdinfo",   "limits",	      "loadavg",   "maps",
-		"map_files", "mem",	  "meminfo",  "oom_adj",      "oom_score", "oom_score_adj",
-		"pagemap",   "slabinfo",  "smaps",    "smaps_rollup", "stat",	   "statm",
-		"status",    "vmstat",	  "zoneinfo",
+		"auxv",	     "buddyinfo", "cmdline",  "comm",	  "cpuinfo",	  "environ",
+		"exe",	     "fd",	  "fdinfo",   "limits",	  "loadavg",	  "maps",
+		"map_files", "mem",	  "meminfo",  "oom_adj",  "oom_score",	  "oom_score_adj",
+		"pagemap",   "shm",	  "slabinfo", "smaps",	  "smaps_rollup", "stat",
+		"statm",     "status",	  "vmstat",   "zoneinfo",
 	};
 	unsigned long fd;
 
@@ -167,7 +168,7 @@ static bool may_be_ours(const char *name)
 	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(name, names[i]))
 			return true;
-	return false;
+	return proc_is_sysctl_name(name);
 }
 
 static const char *last_part(const char *path)
@@ -407,7 +408,7 @@ static long open_ours(struct pathcall *c, char *path, enum proc_kind kind, pid_t
 	default:
 		break;
 	}
-	if (c->flags & HOST_O_ACCMODE)
+	if (c->flags & HOST_O_ACCMODE && !proc_is_writable(kind))
 		return SYSCALL_NOT_OURS; /* not permitted, for all of them */
 	name_pid(c->t, path);
 	return proc_file_open(c->t, path, kind, pid, c->flags);
@@ -427,14 +428,17 @@ static long do_pathcall(struct pathcall *c, struct hc_mem *mem)
 	if (is_map_files(path))
 		return -EACCES;
 	kind = is_cpu_list(path) ? SYS_CPU_LIST : proc_lookup(path, &c->t->task, &pid);
+	if (kind == PROC_NONE && !strncmp(path, SYS_VM_DIR "/", sizeof(SYS_VM_DIR)))
+		return -ENOENT; /* not built, whatever the host has */
 	if (kind == PROC_PID_EXE)
 		return do_exe(c, mem, pid);
 	if (c->use != USE_OPEN)
 		return SYSCALL_NOT_OURS;
 	if (kind != PROC_NONE)
 		return open_ours(c, path, kind, pid);
-	if (!strcmp(last_part(path), "fd") || !strcmp(last_part(path), "fdinfo"))
-		proc_fd_dir_opened();
+	if (!strcmp(last_part(path), "fd") || !strcmp(last_part(path), "fdinfo") ||
+	    !strcmp(path, SYS_VM_DIR))
+		proc_dir_opened();
 	return SYSCALL_NOT_OURS;
 }
 
@@ -481,9 +485,11 @@ long pathcall_syscall(struct native_task *t, unsigned long nr, const unsigned lo
 	case __NR_pwritev:
 	case __NR_pwritev2:
 		ret = proc_mem_rw(t, nr, args);
+		if (ret == SYSCALL_NOT_OURS)
+			ret = proc_file_write(t, nr, args);
 		return ret == SYSCALL_NOT_OURS ? proc_oom_file_write(t, nr, args) : ret;
 	case __NR_getdents64:
-		return proc_fd_dir_getdents(t, args);
+		return proc_dir_getdents(t, args);
 	case __NR_open:
 	case __NR_openat:
 	case __NR_openat2:

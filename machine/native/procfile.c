@@ -17,6 +17,7 @@
 
 #define NR_PROC_FILES 512u
 #define SEEK_CUR 1
+#define F_GETFL 3
 #define MFD_CLOEXEC 1u
 #define HOST_TEXT_FIRST 16384ul
 #define HOST_TEXT_MAX (4ul << 20)
@@ -31,7 +32,7 @@ struct proc_file_entry {
 
 static struct proc_file_entry proc_files[NR_PROC_FILES];
 static spinlock_t proc_files_lock = SPINLOCK_INIT;
-static bool any_proc_file, any_fd_dir, any_oom_file;
+static bool any_proc_file, any_dir, any_oom_file, any_written_file;
 
 /* ---- The host's text --------------------------------------------------------------------- */
 
@@ -222,27 +223,27 @@ static void remember(long fd, const char *path, enum proc_kind kind, pid_t pid)
 	WRITE_ONCE(any_proc_file, true);
 }
 
-/* An empty memfd, opened for reading only, under the lowest number that is free. */
-static long memfd_for_reading(unsigned long cloexec)
+/* An empty memfd, opened as flags say, under the lowest number that is free. */
+static long open_memfd(unsigned long flags)
 {
-	long fd = host_syscall(__NR_memfd_create, "proc", cloexec ? MFD_CLOEXEC : 0), ro, ret;
+	unsigned long cloexec = flags & HOST_O_CLOEXEC;
+	long fd = host_syscall(__NR_memfd_create, "proc", cloexec ? MFD_CLOEXEC : 0), again, ret;
 	char link[48];
 
 	if (fd < 0)
 		return fd;
 	snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", (int)fd);
-	ro = host_syscall(__NR_open, link, HOST_O_CLOEXEC, 0);
-	if (ro < 0)
+	again = host_syscall(__NR_open, link, (flags & HOST_O_ACCMODE) | HOST_O_CLOEXEC, 0);
+	if (again < 0)
 		return fd;
-	ret = host_syscall(__NR_dup3, ro, fd, cloexec);
-	host_syscall(__NR_close, ro);
+	ret = host_syscall(__NR_dup3, again, fd, cloexec);
+	host_syscall(__NR_close, again);
 	return ret < 0 ? ret : fd;
 }
 
 long proc_file_open(struct native_task *t, const char *path, enum proc_kind kind, pid_t pid,
 		    unsigned long flags)
 {
-	unsigned long cloexec = flags & HOST_O_CLOEXEC;
 	/* Whether it may be opened is the host's to say. */
 	long fd = host_syscall(__NR_open, path, flags | HOST_O_CLOEXEC, 0);
 
@@ -250,10 +251,66 @@ long proc_file_open(struct native_task *t, const char *path, enum proc_kind kind
 	if (fd < 0)
 		return fd;
 	host_syscall(__NR_close, fd);
-	fd = memfd_for_reading(cloexec);
+	fd = open_memfd(flags);
 	if (fd >= 0)
 		remember(fd, path, kind, pid);
+	if (fd >= 0 && (flags & HOST_O_ACCMODE))
+		WRITE_ONCE(any_written_file, true);
 	return fd;
+}
+
+/* ---- Writing ----------------------------------------------------------------------------- */
+
+/* The first page of what is written has all that counts. */
+static long write_to_kind(const struct proc_file_entry *e, struct hostio *io,
+			  const struct host_iovec *iov, unsigned int nr)
+{
+	long fd = hc_fd((unsigned long)io->fd), ret;
+	u64 pos = io->has_pos ? (u64)io->pos : (u64)host_syscall(__NR_lseek, fd, 0, SEEK_CUR);
+	char *text = (char *)__get_free_pages(GFP_KERNEL, 0);
+	struct uiter it;
+	size_t total, n;
+
+	if (!text)
+		return -ENOMEM;
+	uiter_init(&it, iov, nr);
+	total = it.left;
+	n = min(total, PAGE_SIZE);
+	ret = uiter_from_user(&it, io->t->task.mm, text, n) == n
+		      ? proc_write(e->kind, e->pid, pos, text, n)
+		      : -EFAULT;
+	free_page((unsigned long)text);
+	if (ret < 0)
+		return ret;
+	ret += (long)(total - n);
+	if (!io->has_pos)
+		host_syscall(__NR_lseek, fd, ret, SEEK_CUR);
+	return ret;
+}
+
+long proc_file_write(struct native_task *t, unsigned long nr, const unsigned long *args)
+{
+	struct host_iovec *iov = NULL;
+	struct host_stat st = { 0 };
+	struct proc_file_entry e;
+	struct hostio io;
+	struct hc_mem mem;
+	bool first;
+	long ret;
+
+	if (!READ_ONCE(any_written_file) || host_syscall(__NR_fstat, hc_fd(args[0]), &st) ||
+	    !HOST_S_ISREG(st.st_mode) || st.st_nlink || !find_entry(&st, &e, &first) ||
+	    !proc_is_writable(e.kind) ||
+	    !(host_syscall(__NR_fcntl, hc_fd(args[0]), F_GETFL) & HOST_O_ACCMODE))
+		return SYSCALL_NOT_OURS;
+	hc_mem_init(&mem);
+	ret = hostio_import(t, &mem, nr, args, &io, &iov);
+	if (ret >= 0 && io.has_pos && io.pos < 0)
+		ret = -EINVAL;
+	if (ret >= 0)
+		ret = write_to_kind(&e, &io, iov, (unsigned int)ret);
+	hc_mem_free(&mem);
+	return ret;
 }
 
 /* ---- oom_score_adj and oom_adj ----------------------------------------------------------- */
@@ -314,11 +371,11 @@ long proc_oom_file_write(struct native_task *t, unsigned long nr, const unsigned
 	return ret;
 }
 
-/* ---- Directories of descriptors ---------------------------------------------------------- */
+/* ---- Directories that are not shown as they are ------------------------------------------- */
 
-void proc_fd_dir_opened(void)
+void proc_dir_opened(void)
 {
-	WRITE_ONCE(any_fd_dir, true);
+	WRITE_ONCE(any_dir, true);
 }
 
 struct dirent64 {
@@ -329,7 +386,13 @@ struct dirent64 {
 	char name[];
 };
 
-static bool is_fd_dir(unsigned long fd)
+enum dir_kind {
+	DIR_OTHER,
+	DIR_FD, /* of descriptors */
+	DIR_SYS_VM,
+};
+
+static enum dir_kind dir_kind(unsigned long fd)
 {
 	char link[48], target[64];
 	long n;
@@ -337,20 +400,26 @@ static bool is_fd_dir(unsigned long fd)
 	snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", (int)fd);
 	n = host_syscall(__NR_readlink, link, target, sizeof(target) - 1);
 	if (n < 9 || strncmp(target, "/proc/", 6))
-		return false;
+		return DIR_OTHER;
 	target[n] = '\0';
-	return !strcmp(target + n - 3, "/fd") || (n > 7 && !strcmp(target + n - 7, "/fdinfo"));
+	if (!strcmp(target, SYS_VM_DIR))
+		return DIR_SYS_VM;
+	if (!strcmp(target + n - 3, "/fd") || !strcmp(target + n - 7, "/fdinfo"))
+		return DIR_FD;
+	return DIR_OTHER;
 }
 
-static bool is_reserved_name(const char *name)
+static bool is_hidden_name(enum dir_kind kind, const char *name)
 {
 	unsigned long fd;
 
+	if (kind == DIR_SYS_VM)
+		return name[0] != '.' && !proc_is_sysctl_name(name);
 	return !kstrtoul(name, 10, &fd) && fd <= INT_MAX && native_fd_reserved(fd);
 }
 
 /* Bytes that remain of n. */
-static size_t drop_reserved(u8 *buf, size_t n)
+static size_t drop_hidden(enum dir_kind kind, u8 *buf, size_t n)
 {
 	size_t from = 0, to = 0;
 
@@ -359,7 +428,7 @@ static size_t drop_reserved(u8 *buf, size_t n)
 		size_t len = d->reclen;
 
 		from += len;
-		if (is_reserved_name(d->name))
+		if (is_hidden_name(kind, d->name))
 			continue;
 		memmove(buf + to, d, len);
 		to += len;
@@ -367,14 +436,17 @@ static size_t drop_reserved(u8 *buf, size_t n)
 	return to;
 }
 
-long proc_fd_dir_getdents(struct native_task *t, const unsigned long *args)
+long proc_dir_getdents(struct native_task *t, const unsigned long *args)
 {
 	size_t size = min((size_t)(u32)args[2], 32768ul);
+	enum dir_kind kind = DIR_OTHER;
 	struct hc_mem mem;
 	long ret;
 	u8 *buf;
 
-	if (!READ_ONCE(any_fd_dir) || native_fd_reserved(args[0]) || !is_fd_dir(args[0]))
+	if (READ_ONCE(any_dir) && !native_fd_reserved(args[0]))
+		kind = dir_kind(args[0]);
+	if (kind == DIR_OTHER)
 		return SYSCALL_NOT_OURS;
 	hc_mem_init(&mem);
 	buf = hc_alloc(&mem, size);
@@ -386,7 +458,7 @@ long proc_fd_dir_getdents(struct native_task *t, const unsigned long *args)
 		ret = host_syscall(__NR_getdents64, args[0], buf, size);
 		if (ret <= 0)
 			break;
-		n = drop_reserved(buf, (size_t)ret);
+		n = drop_hidden(kind, buf, (size_t)ret);
 		ret = (long)n;
 	} while (!ret);
 	if (ret > 0 && copy_to_mm(t->task.mm, args[1], buf, (size_t)ret))

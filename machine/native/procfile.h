@@ -9,6 +9,7 @@
 
 /* Besides the kinds of linux/proc.c: the lists of processors in SYS_CPU_DIR. */
 #define SYS_CPU_LIST ((enum proc_kind)1000)
+#define SYS_VM_DIR "/proc/sys/vm"
 #define SYS_CPU_DIR "/sys/devices/system/cpu/"
 
 /*
@@ -21,6 +22,12 @@ long proc_file_open(struct native_task *t, const char *path, enum proc_kind kind
  * or negative errno. */
 long proc_file_before_read(struct native_task *t, unsigned long fd, loff_t pos);
 
+/*
+ * A call that writes to args[0]; SYSCALL_NOT_OURS if that is no file of ours that takes numbers, or is not open
+ * for writing.
+ */
+long proc_file_write(struct native_task *t, unsigned long nr, const unsigned long *args);
+
 /* The host's own file, which is watched if it may be written. */
 long proc_oom_file_open(const char *path, enum proc_kind kind, pid_t tgid, unsigned long flags);
 /* A call that writes to args[0]; SYSCALL_NOT_OURS if that is none of these. */
@@ -31,9 +38,12 @@ void proc_mem_opened(void);
 /* A call that reads or writes args[0]; SYSCALL_NOT_OURS if that is none of these. */
 long proc_mem_rw(struct native_task *t, unsigned long nr, const unsigned long *args);
 
-/* A directory /proc/.../fd was opened: from now on listings are looked at. */
-void proc_fd_dir_opened(void);
-/* getdents64, without the machine's descriptors; SYSCALL_NOT_OURS if it is no such directory. */
-long proc_fd_dir_getdents(struct native_task *t, const unsigned long *args);
+/* A directory /proc/.../fd or /proc/sys/vm was opened: from now on listings are looked at. */
+void proc_dir_opened(void);
+/*
+ * getdents64, without the machine's descriptors, or the host's variables; SYSCALL_NOT_OURS if it is no such
+ * directory.
+ */
+long proc_dir_getdents(struct native_task *t, const unsigned long *args);
 
 #endif

@@ -46,6 +46,7 @@ CASES = [
     guest('cow-static-pie'),
     guest('callsites'),
     guest('shm'),
+    guest('sysctl'),
     guest('efault'),
     guest('badptr', quick=False),
     guest('segv'),

@@ -125,6 +125,7 @@ static inline void test_task_exit(struct test_task *t)
 {
 	futex_exit_task(&t->task);
 	mmput(task_set_mm(&t->task, NULL));
+	exit_shm(&t->task);
 	task_unregister(&t->task);
 	signal_put(t->task.signal);
 }

@@ -6,9 +6,11 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "../../linux/ipc.h"
 #include "linux_fixture.h"
 
 #define BASE 0x10000000UL
+#define IPC_STAT 2
 #define PAGES(n) ((unsigned long)(n) << PAGE_SHIFT)
 
 static struct counters at_start;
@@ -320,6 +322,115 @@ static void test_loadavg(void **state)
 	text = text_of(PROC_LOADAVG, 0, NULL);
 	assert_string_equal(text, "0.00 0.00 0.00 1/1 0\n");
 	free(text);
+}
+
+/* ---- Variables -------------------------------------------------------------------------------------- */
+
+static long write_sysctl(const char *path, u64 pos, const char *text)
+{
+	pid_t pid;
+	enum proc_kind kind = lookup(path, &pid);
+
+	assert_true(proc_is_writable(kind));
+	return proc_write(kind, 0, pos, text, strlen(text));
+}
+
+static void assert_sysctl(const char *path, const char *want)
+{
+	pid_t pid;
+	char *text = text_of(lookup(path, &pid), 0, NULL);
+
+	assert_string_equal(text, want);
+	free(text);
+}
+
+static void test_sysctl(void **state)
+{
+	static const char maps[] = "/proc/sys/vm/max_map_count";
+	static const char mni[] = "/proc/sys/kernel/shmmni", max[] = "/proc/sys/kernel/shmmax";
+	static const char *const bad[] = { "x",
+					   " ",
+					   "\n",
+					   "-1",
+					   "1x",
+					   "--1",
+					   "+1",
+					   "2147483648",
+					   "99999999999999999999",
+					   "000000000000000000001",
+					   "0xg",
+					   "1,2" };
+	pid_t pid;
+
+	(void)state;
+	assert_sysctl(maps, "65530\n");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(write_sysctl(maps, 0, bad[i]), -EINVAL);
+	assert_sysctl(maps, "65530\n");
+	assert_int_equal(write_sysctl(maps, 0, "70000\n"), 6);
+	assert_int_equal(sysctl_max_map_count, 70000);
+	assert_int_equal(write_sysctl(maps, 0, " \t0x10 \n"), 8);
+	assert_sysctl(maps, "16\n");
+	assert_int_equal(write_sysctl(maps, 0, "017 18"), 4);
+	assert_sysctl(maps, "15\n");
+	assert_int_equal(write_sysctl(maps, 1, "junk"), 4);
+	assert_int_equal(write_sysctl(maps, 0, ""), 0);
+	assert_int_equal(write_sysctl(maps, 0, "65530"), 5);
+	assert_sysctl(max, "18446744073692774399\n");
+	assert_int_equal(write_sysctl(max, 0, "18446744073709551615"), 20);
+	assert_int_equal(write_sysctl(max, 0, "18446744073709551616"), -EINVAL);
+	assert_int_equal(write_sysctl(max, 0, "-5"), 2); /* as if it had not been there */
+	assert_sysctl(max, "18446744073709551615\n");
+	assert_int_equal(write_sysctl(mni, 0, "4097"), -EINVAL);
+	assert_int_equal(write_sysctl("/proc/sys/vm/mmap_min_addr", 0, "4096"), -EINVAL);
+	assert_int_equal(lookup("/proc/sys/vm/nothing", &pid), PROC_NONE);
+	assert_int_equal(lookup("/proc/sys/vm", &pid), PROC_NONE);
+	assert_true(proc_is_sysctl_name("shmmni") && !proc_is_sysctl_name("vm"));
+}
+
+static bool segment_exists(int id)
+{
+	return ipc_shmctl(&self.task, id, IPC_STAT, BASE) != -EINVAL;
+}
+
+/* Limits, numbers asked for, and segments that go with their last user or creator. */
+static void test_shm_limits(void **state)
+{
+	struct test_task child;
+	long a, b;
+
+	(void)state;
+	assert_int_equal(write_sysctl("/proc/sys/kernel/shm_next_id", 0, "98310"), 5);
+	a = ipc_shmget(&self.task, 0, 4096, 0600);
+	assert_int_equal(a, 98310);
+	assert_sysctl("/proc/sys/kernel/shm_next_id", "-1\n");
+	assert_int_equal(write_sysctl("/proc/sys/kernel/shm_next_id", 0, "6"), 1);
+	assert_int_equal(ipc_shmget(&self.task, 0, 4096, 0600), 7); /* index 6 is taken */
+	assert_int_equal(write_sysctl("/proc/sys/kernel/shmmni", 0, "2"), 1);
+	assert_int_equal(ipc_shmget(&self.task, 0, 4096, 0600), -ENOSPC);
+	assert_int_equal(write_sysctl("/proc/sys/kernel/shmmni", 0, "4096"), 4);
+	assert_int_equal(write_sysctl("/proc/sys/kernel/shmall", 0, "2"), 1);
+	assert_int_equal(ipc_shmget(&self.task, 0, 4096, 0600), -ENOSPC);
+	assert_int_equal(write_sysctl("/proc/sys/kernel/shmall", 0, "1000"), 4);
+	assert_int_equal(write_sysctl("/proc/sys/kernel/shmmax", 0, "8192"), 4);
+	assert_int_equal(ipc_shmget(&self.task, 0, 8193, 0600), -EINVAL);
+
+	test_task_init(&child, NULL, mm, 1005);
+	a = ipc_shmget(&child.task, 0, 4096, 0600);
+	b = ipc_shmget(&child.task, 0, 4096, 0600);
+	test_task_exit(&child);
+	assert_true(segment_exists((int)a) && segment_exists((int)b));
+	current_test_task = &self;
+	assert_true(ipc_shmat(&self.task, (int)b, BASE + PAGES(32), 0) > 0);
+	assert_int_equal(write_sysctl("/proc/sys/kernel/shm_rmid_forced", 0, "1"), 1);
+	assert_true(!segment_exists((int)a) && segment_exists((int)b));
+	assert_int_equal(ipc_shmdt(&self.task, BASE + PAGES(32)), 0);
+	assert_true(!segment_exists((int)b));
+	test_task_init(&child, NULL, mm, 1005);
+	a = ipc_shmget(&child.task, 0, 4096, 0600);
+	assert_true(segment_exists((int)a) && segment_exists(98310));
+	test_task_exit(&child);
+	assert_true(!segment_exists((int)a) && segment_exists(98310));
 }
 
 /* ---- A process -------------------------------------------------------------------------------------- */
@@ -650,6 +761,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stat, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_cpuinfo, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_loadavg, machine_up, machine_down),
+		cmocka_unit_test_setup_teardown(test_sysctl, machine_up, machine_down),
+		cmocka_unit_test_setup_teardown(test_shm_limits, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_status, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_pid_stat, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_statm, machine_up, machine_down),
