@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -42,6 +43,7 @@ static pthread_cond_t table_grown = PTHREAD_COND_INITIALIZER;
 static struct file_entry {
 	int fd; /* -1: none */
 	bool writable;
+	char *hold; /* KEEPER_HOLD_WRITE: the file, as it may become; or NULL */
 } * table;
 static size_t table_size;
 
@@ -79,7 +81,7 @@ static void table_set(uint64_t dev, int fd, bool writable)
 		if (!bigger)
 			abort();
 		for (size_t i = table_size; i < size; i++)
-			bigger[i] = (struct file_entry){ -1, false };
+			bigger[i] = (struct file_entry){ .fd = -1 };
 		table = bigger;
 		table_size = size;
 	}
@@ -88,7 +90,8 @@ static void table_set(uint64_t dev, int fd, bool writable)
 	} else {
 		if (table[dev].fd >= 0)
 			close(table[dev].fd);
-		table[dev] = (struct file_entry){ reopen(fd, writable), writable };
+		table[dev].fd = reopen(fd, writable);
+		table[dev].writable = writable;
 	}
 	pthread_cond_broadcast(&table_grown);
 	pthread_mutex_unlock(&table_lock);
@@ -111,8 +114,52 @@ static int table_get(uint64_t dev)
 	return fd;
 }
 
+/*
+ * F_SEAL_FUTURE_WRITE leaves the mappings that there are writable. Write-back of theirs is a write of
+ * ours, which the seal would forbid: a mapping made before it does it.
+ */
+#define HOLD_BYTES (1ul << 40)
+
+static int table_hold(uint64_t dev)
+{
+	int fd = table_get(dev), ret = -EPERM;
+
+	pthread_mutex_lock(&table_lock);
+	if (fd >= 0 && table[dev].writable && !table[dev].hold) {
+		void *p = mmap(NULL, HOLD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+			       fd, 0);
+
+		table[dev].hold = p == MAP_FAILED ? NULL : p;
+	}
+	if (dev < table_size && table[dev].hold)
+		ret = 0;
+	pthread_mutex_unlock(&table_lock);
+	return ret;
+}
+
+static void table_let(uint64_t dev)
+{
+	pthread_mutex_lock(&table_lock);
+	if (dev < table_size && table[dev].hold) {
+		munmap(table[dev].hold, HOLD_BYTES);
+		table[dev].hold = NULL;
+	}
+	pthread_mutex_unlock(&table_lock);
+}
+
+static char *table_held(uint64_t dev)
+{
+	char *hold;
+
+	pthread_mutex_lock(&table_lock);
+	hold = dev < table_size ? table[dev].hold : NULL;
+	pthread_mutex_unlock(&table_lock);
+	return hold;
+}
+
 static void table_release(uint64_t dev)
 {
+	table_let(dev);
 	pthread_mutex_lock(&table_lock);
 	if (dev < table_size && table[dev].fd >= 0) {
 		close(table[dev].fd);
@@ -185,6 +232,25 @@ static int slot_read(const struct keeper_slot *s, int fd)
 	return 0;
 }
 
+/* By the call, so that a file that somebody cuts meanwhile is an error and no signal. */
+static ssize_t put_held(char *hold, const char *src, size_t len, off_t pos)
+{
+	struct iovec from = { (void *)src, len }, to = { hold + pos, len };
+
+	return process_vm_writev(getpid(), &from, 1, &to, 1, 0);
+}
+
+static ssize_t put_bytes(uint64_t dev, int fd, const char *src, size_t len, off_t pos)
+{
+	ssize_t put = pwrite(fd, src, len, pos);
+	char *hold;
+
+	if (put >= 0 || errno != EPERM)
+		return put;
+	hold = table_held(dev);
+	return hold && (unsigned long)pos + len <= HOLD_BYTES ? put_held(hold, src, len, pos) : put;
+}
+
 /* Never makes the file longer: its size is the guests' business, not that of the page cache. */
 static int slot_write(struct keeper_slot *s, int fd)
 {
@@ -201,8 +267,8 @@ static int slot_write(struct keeper_slot *s, int fd)
 		if ((off_t)len > st.st_size - pos)
 			len = (size_t)(st.st_size - pos);
 		while (done < len) {
-			ssize_t put = pwrite(fd, frame(s->frame[i]) + done, len - done,
-					     pos + (off_t)done);
+			ssize_t put = put_bytes(s->dev, fd, frame(s->frame[i]) + done, len - done,
+						pos + (off_t)done);
 
 			if (put < 0 && errno != EINTR)
 				return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
@@ -224,6 +290,12 @@ static int slot_do(struct keeper_slot *s)
 
 	if (s->op == KEEPER_RELEASE) {
 		table_release(s->dev);
+		return 0;
+	}
+	if (s->op == KEEPER_HOLD_WRITE)
+		return table_hold(s->dev);
+	if (s->op == KEEPER_LET_WRITE) {
+		table_let(s->dev);
 		return 0;
 	}
 	fd = table_get(s->dev);

@@ -14,6 +14,7 @@
 #include <quire/unistd.h>
 #include <quire/vmstat.h>
 
+#include "calls.h"
 #include "ipc.h"
 
 typedef long (*syscall_fn)(struct task_struct *task, const unsigned long *args);
@@ -380,11 +381,12 @@ static long process_vm_rw(struct task_struct *task, const unsigned long *args, b
 	local.iov = liov;
 	there.iov = riov;
 	if (iov_here(&local, &addr) && iov_here(&there, &addr)) {
+		ret = ptrace_may_access(task, (pid_t)args[0] ?: -1);
 		mm = get_task_mm((pid_t)args[0]);
 		buf = (char *)__get_free_pages(GFP_KERNEL, 0);
-		if (!mm || !buf)
+		if (!ret && (!mm || !buf))
 			ret = mm ? -ENOMEM : -ESRCH;
-		else
+		if (!ret)
 			ret = copy_between(task, mm, &local, &there, buf, write);
 		if (buf)
 			free_page((unsigned long)buf);
@@ -551,66 +553,6 @@ SYSCALL(getcpu)
 	return args[1] ? put_user_bytes(task, args[1], &node, sizeof(node)) : 0;
 }
 
-#define MPOL_F_NODE 1u
-#define MPOL_F_ADDR 2u
-#define MPOL_F_MEMS_ALLOWED 4u
-#define MPOL_MODE_FLAGS 0xe000u
-#define MPOL_MAX 7u
-
-/* One word of nodes, and zeros for the rest of the caller's mask of maxnode - 1 bits. */
-static long put_nodes(struct task_struct *task, unsigned long umask, unsigned long maxnode,
-		      u64 nodes)
-{
-	unsigned long bytes = ALIGN(maxnode - 1, 64) / 8;
-
-	if (bytes > PAGE_SIZE)
-		return -EINVAL;
-	if (bytes > sizeof(nodes) &&
-	    clear_mm(task->mm, umask + sizeof(nodes), bytes - sizeof(nodes)))
-		return -EFAULT;
-	return put_user_bytes(task, umask, &nodes, min(bytes, sizeof(nodes)));
-}
-
-/* get_mempolicy(2) on a machine of one node, where the policy is always the default one. */
-SYSCALL(get_mempolicy)
-{
-	unsigned long flags = args[4];
-	u32 policy = 0;
-	bool mapped = true;
-
-	if (flags & ~(unsigned long)(MPOL_F_NODE | MPOL_F_ADDR | MPOL_F_MEMS_ALLOWED))
-		return -EINVAL;
-	if (flags & MPOL_F_MEMS_ALLOWED
-		    ? flags != MPOL_F_MEMS_ALLOWED
-		    : (args[3] || flags & MPOL_F_NODE) && !(flags & MPOL_F_ADDR))
-		return -EINVAL;
-	if (args[1] && args[2] < 1)
-		return -EINVAL;
-	if (flags & MPOL_F_ADDR) {
-		down_read(&task->mm->mmap_lock);
-		mapped = vma_lookup(task->mm, args[3]);
-		up_read(&task->mm->mmap_lock);
-	}
-	if (!mapped || (args[0] && put_user_bytes(task, args[0], &policy, sizeof(policy))))
-		return -EFAULT;
-	return args[1] ? put_nodes(task, args[1], args[2], !!(flags & MPOL_F_MEMS_ALLOWED)) : 0;
-}
-
-/* With one node every policy comes to the same. */
-SYSCALL(set_mempolicy)
-{
-	UNUSED(task);
-	return ((u32)args[0] & ~MPOL_MODE_FLAGS) < MPOL_MAX ? 0 : -EINVAL;
-}
-
-SYSCALL(mbind)
-{
-	UNUSED(task);
-	if (!PAGE_ALIGNED(args[0]))
-		return -EINVAL;
-	return ((u32)args[2] & ~MPOL_MODE_FLAGS) < MPOL_MAX ? 0 : -EINVAL;
-}
-
 /* ---- Limits and usage ------------------------------------------------------------------------- */
 
 /* The limits that the memory manager obeys; the others are the host's. */
@@ -640,6 +582,8 @@ static struct signal_struct *get_signal(struct task_struct *task, pid_t pid)
 static long set_rlimit(struct signal_struct *signal, unsigned int resource,
 		       const struct rlimit64 *limit)
 {
+	bool privileged = limit->rlim_max > signal->rlim[resource].rlim_max &&
+			  machine_capable(CAP_SYS_RESOURCE);
 	struct rlimit64 *slot = &signal->rlim[resource];
 	struct mm_struct *mm;
 	long err = 0;
@@ -647,7 +591,7 @@ static long set_rlimit(struct signal_struct *signal, unsigned int resource,
 	if (limit->rlim_cur > limit->rlim_max)
 		return -EINVAL;
 	spin_lock(&signal->siglock);
-	if (limit->rlim_max > slot->rlim_max)
+	if (limit->rlim_max > slot->rlim_max && !privileged)
 		err = -EPERM;
 	else
 		*slot = *limit;
@@ -765,6 +709,7 @@ static const syscall_fn syscall_table[NR_SYSCALLS] = {
 	[__NR_munlock] = sys_munlock,
 	[__NR_mlockall] = sys_mlockall,
 	[__NR_munlockall] = sys_munlockall,
+	[__NR_membarrier] = membarrier_call,
 	[__NR_process_vm_readv] = sys_process_vm_readv,
 	[__NR_process_vm_writev] = sys_process_vm_writev,
 
@@ -778,9 +723,9 @@ static const syscall_fn syscall_table[NR_SYSCALLS] = {
 	[__NR_sched_getaffinity] = sys_sched_getaffinity,
 	[__NR_sched_setaffinity] = sys_sched_setaffinity,
 	[__NR_getcpu] = sys_getcpu,
-	[__NR_get_mempolicy] = sys_get_mempolicy,
-	[__NR_set_mempolicy] = sys_set_mempolicy,
-	[__NR_mbind] = sys_mbind,
+	[__NR_get_mempolicy] = numa_get_mempolicy,
+	[__NR_set_mempolicy] = numa_set_mempolicy,
+	[__NR_mbind] = numa_mbind,
 	[__NR_prlimit64] = sys_prlimit64,
 	[__NR_getrlimit] = sys_getrlimit,
 	[__NR_setrlimit] = sys_setrlimit,
@@ -810,9 +755,9 @@ static const syscall_fn syscall_table[NR_SYSCALLS] = {
 	[__NR_shmat] = sys_shmat,
 	[__NR_shmdt] = sys_shmdt,
 	[__NR_shmctl] = sys_shmctl,
-	[__NR_migrate_pages] = sys_ni_syscall,
-	[__NR_move_pages] = sys_ni_syscall,
-	[__NR_set_mempolicy_home_node] = sys_ni_syscall,
+	[__NR_migrate_pages] = numa_migrate_pages,
+	[__NR_move_pages] = numa_move_pages,
+	[__NR_set_mempolicy_home_node] = numa_set_home_node,
 	[__NR_uselib] = sys_ni_syscall,
 
 	[__NR_ptrace] = sys_not_permitted,

@@ -142,6 +142,24 @@ struct mm_struct *get_task_mm(pid_t pid)
 	return mm;
 }
 
+/* By user, as there is nothing else to go by. */
+int ptrace_may_access(struct task_struct *task, pid_t pid)
+{
+	struct task_struct *other;
+	int err = 0;
+
+	if (!pid)
+		return 0;
+	spin_lock(&tasklist_lock);
+	other = find_task_by_pid(pid) ?: find_group_leader(pid);
+	if (!other)
+		err = -ESRCH;
+	else if (other->signal != task->signal && other->uid != task->uid)
+		err = -EPERM;
+	spin_unlock(&tasklist_lock);
+	return err == -EPERM && machine_capable(CAP_SYS_PTRACE) ? 0 : err;
+}
+
 /* Of an absolute path the last component; anything else as it is, as PR_SET_NAME has it. */
 void set_task_comm(struct task_struct *task, const char *path_or_name)
 {

@@ -479,3 +479,19 @@ const struct vm_operations_struct generic_file_vm_ops = {
 	.fault = filemap_fault,
 	.page_mkwrite = filemap_page_mkwrite,
 };
+
+bool mapping_writably_mapped(struct address_space *mapping)
+{
+	const vm_flags_t writable = VM_SHARED | VM_MAYWRITE;
+	struct interval_tree_node *node;
+
+	for (node = interval_tree_iter_first(&mapping->i_mmap, 0, ULONG_MAX); node;
+	     node = interval_tree_iter_next(node, 0, ULONG_MAX)) {
+		const struct vm_area_struct *vma =
+			container_of(node, struct vm_area_struct, shared);
+
+		if ((vma->vm_flags & writable) == writable)
+			return true;
+	}
+	return false;
+}

@@ -136,6 +136,7 @@ static void dup_mm_fields(struct mm_struct *mm, const struct mm_struct *old)
 	mm->rlim_data = old->rlim_data;
 	mm->rlim_stack = old->rlim_stack;
 	mm->rlim_memlock = old->rlim_memlock;
+	mm->membarrier_state = old->membarrier_state;
 	mm->exe_file = old->exe_file ? get_file(old->exe_file) : NULL;
 }
 

@@ -8,6 +8,7 @@
  *	             after FREE they count as not written to, and stay for as long as there is memory
  *	presence     WILLNEED reads ahead; POPULATE_READ and _WRITE fault in
  *	no effect    COLD, PAGEOUT: the pages may stay for as long as there is memory
+ *	refused      COLLAPSE: no VMA can have huge pages
  *
  * Advice is applied to every VMA of the range, also beyond holes, which are reported (-ENOMEM) at the
  * end; an error of a VMA ends the call. POPULATE_* alone stops at the first hole.
@@ -25,6 +26,9 @@
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 /* WILLNEED reads at most this much at once. */
 #define WILLNEED_MAX_PAGES 512UL
@@ -32,7 +36,7 @@
 static bool madvise_behavior_valid(int behavior)
 {
 	return (behavior >= MADV_NORMAL && behavior <= MADV_DONTNEED) ||
-	       (behavior >= MADV_FREE && behavior <= MADV_DONTNEED_LOCKED);
+	       (behavior >= MADV_FREE && behavior <= MADV_COLLAPSE);
 }
 
 /* Those that change vm_flags hold mmap_lock for writing. */
@@ -46,6 +50,7 @@ static bool madvise_need_write(int behavior)
 	case MADV_REMOVE:
 	case MADV_COLD:
 	case MADV_PAGEOUT:
+	case MADV_COLLAPSE:
 		return false;
 	default:
 		return true;
@@ -248,6 +253,8 @@ static int madvise_vma_behavior(struct vm_area_struct *vma, unsigned long start,
 	case MADV_COLD:
 	case MADV_PAGEOUT:
 		return madvise_cold(vma);
+	case MADV_COLLAPSE: /* no VMA can have huge pages */
+		return -EINVAL;
 	case MADV_FREE:
 	case MADV_DONTNEED:
 	case MADV_DONTNEED_LOCKED:

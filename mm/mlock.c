@@ -7,6 +7,7 @@
  */
 #include <quire/err.h>
 #include <quire/kernel.h>
+#include <quire/machine.h>
 #include <quire/mm.h>
 #include <quire/mman.h>
 
@@ -162,7 +163,8 @@ static bool mlock_within_limit(struct mm_struct *mm, unsigned long start, unsign
 	unsigned long limit = mm->rlim_memlock >> PAGE_SHIFT;
 	unsigned long pages = (len >> PAGE_SHIFT) + mm->locked_vm;
 
-	return pages <= limit || pages - count_mlocked(mm, start, start + len) <= limit;
+	return pages <= limit || machine_capable(CAP_IPC_LOCK) ||
+	       pages - count_mlocked(mm, start, start + len) <= limit;
 }
 
 int do_mlock(struct mm_struct *mm, unsigned long start, size_t len, int flags)
@@ -223,7 +225,8 @@ int do_mlockall(struct mm_struct *mm, int flags)
 	if (!can_do_mlock(mm))
 		return -EPERM;
 	down_write(&mm->mmap_lock);
-	if (flags & MCL_CURRENT && mm->total_vm > mm->rlim_memlock >> PAGE_SHIFT) {
+	if (flags & MCL_CURRENT && mm->total_vm > mm->rlim_memlock >> PAGE_SHIFT &&
+	    !machine_capable(CAP_IPC_LOCK)) {
 		up_write(&mm->mmap_lock);
 		return -ENOMEM;
 	}

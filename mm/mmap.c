@@ -31,11 +31,11 @@ unsigned long mmap_hole_start, mmap_hole_end;
 #define MAP_32BIT_START 0x40000000UL
 #define MAP_32BIT_END 0x80000000UL
 
-/* What MAP_SHARED_VALIDATE lets pass: the flags older than it. */
+/* What MAP_SHARED_VALIDATE lets pass: the flags older than it, and sizes of huge pages. */
 #define LEGACY_MAP_MASK                                                                          \
 	(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | \
 	 MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |  \
-	 MAP_HUGETLB | MAP_32BIT | 0x4000000UL)
+	 MAP_HUGETLB | MAP_32BIT | 31UL << 26)
 
 /* ---- Where -------------------------------------------------------------------------------- */
 
@@ -256,7 +256,7 @@ static int check_file_mapping(struct mmap_request *req)
 	if (req->vm_flags & VM_GROWSDOWN)
 		return -EINVAL;
 	/* Needs storage that is memory. */
-	if (req->flags & MAP_SYNC && req->vm_flags & VM_MAYSHARE)
+	if (req->flags & MAP_SYNC && (req->flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
 		return -EOPNOTSUPP;
 	if (file->f_op)
 		req->vm_flags |= VM_PFNMAP;

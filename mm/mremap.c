@@ -111,14 +111,9 @@ static struct vm_area_struct *copy_vma(struct vma_remap *r)
 	struct vma_merge m;
 
 	vma_merge_init(&m, r->mm, r->new_addr, r->new_addr + r->new_len);
-	m.pgoff = linear_page_index(vma, r->addr);
+	vma_merge_like(&m, vma, linear_page_index(vma, r->addr));
 	if (vma_is_anonymous(vma) && !vma->anon_vma)
 		m.pgoff = r->new_addr >> PAGE_SHIFT;
-	m.vm_flags = vma->vm_flags;
-	m.file = vma->vm_file;
-	m.vm_ops = vma->vm_ops;
-	m.vm_private_data = vma->vm_private_data;
-	m.anon_from = vma;
 	new = vma_merge_new_range(&m);
 	if (new) {
 		/* The one that moves may itself have been merged away. */
@@ -322,12 +317,7 @@ static unsigned long expand_in_place(struct vma_remap *r)
 	if (flags & VM_ACCOUNT && vm_enough_memory(pages))
 		return (unsigned long)-ENOMEM;
 	vma_merge_init(&m, r->mm, vma->vm_end, vma->vm_end + delta);
-	m.pgoff = vma->vm_pgoff + vma_pages(vma);
-	m.vm_flags = flags;
-	m.file = vma->vm_file;
-	m.vm_ops = vma->vm_ops;
-	m.vm_private_data = vma->vm_private_data;
-	m.anon_from = vma;
+	vma_merge_like(&m, vma, vma->vm_pgoff + vma_pages(vma));
 	if (!vma_merge_new_range(&m)) {
 		if (flags & VM_ACCOUNT)
 			vm_unacct_memory(pages);

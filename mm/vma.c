@@ -24,6 +24,8 @@
 #include <quire/err.h>
 #include <quire/fs.h>
 #include <quire/kernel.h>
+#include <quire/machine.h>
+#include <quire/mempolicy.h>
 #include <quire/mm.h>
 #include <quire/pagemap.h>
 #include <quire/slab.h>
@@ -122,12 +124,13 @@ bool mlock_future_ok(struct mm_struct *mm, vm_flags_t flags, unsigned long bytes
 {
 	if (!(flags & VM_LOCKED))
 		return true;
-	return (bytes >> PAGE_SHIFT) + mm->locked_vm <= mm->rlim_memlock >> PAGE_SHIFT;
+	return (bytes >> PAGE_SHIFT) + mm->locked_vm <= mm->rlim_memlock >> PAGE_SHIFT ||
+	       machine_capable(CAP_IPC_LOCK);
 }
 
 bool can_do_mlock(struct mm_struct *mm)
 {
-	return mm->rlim_memlock != 0;
+	return mm->rlim_memlock || machine_capable(CAP_IPC_LOCK);
 }
 
 int vm_enough_memory(unsigned long pages)
@@ -160,6 +163,7 @@ struct vm_area_struct *vm_area_dup(const struct vm_area_struct *orig)
 	*vma = *orig;
 	vma->anon_vma = NULL;
 	INIT_LIST_HEAD(&vma->anon_vma_chain);
+	mpol_get(vma->vm_policy);
 	if (vma->vm_file)
 		get_file(vma->vm_file);
 	return vma;
@@ -169,6 +173,7 @@ void vm_area_free(struct vm_area_struct *vma)
 {
 	if (vma->vm_file)
 		fput(vma->vm_file);
+	mpol_put(vma->vm_policy);
 	kmem_cache_free(vm_area_cachep, vma);
 }
 
@@ -319,6 +324,7 @@ static bool same_file(const struct file *a, const struct file *b)
 bool anon_vma_compatible(const struct vm_area_struct *a, const struct vm_area_struct *b)
 {
 	return a->vm_end == b->vm_start && same_file(a->vm_file, b->vm_file) &&
+	       mpol_equal(a->vm_policy, b->vm_policy) &&
 	       !((a->vm_flags ^ b->vm_flags) & ~VM_ACCESS_FLAGS) &&
 	       b->vm_pgoff == a->vm_pgoff + vma_pages(a);
 }
@@ -338,7 +344,7 @@ static bool is_mergeable_vma(const struct vma_merge *m, const struct vm_area_str
 {
 	return vma->vm_flags == m->vm_flags && vma->vm_ops == m->vm_ops &&
 	       vma->vm_private_data == m->vm_private_data && same_file(vma->vm_file, m->file) &&
-	       anon_vma_mergeable(m, vma);
+	       mpol_equal(vma->vm_policy, m->policy) && anon_vma_mergeable(m, vma);
 }
 
 /* A VMA that wants to hear of its end cannot disappear silently. */
@@ -478,36 +484,65 @@ static struct vm_area_struct *vma_merge_existing_range(struct vma_merge *m)
 	return keep;
 }
 
-struct vm_area_struct *vma_modify_flags(struct vm_area_struct *vma, unsigned long start,
-					unsigned long end, vm_flags_t new_flags)
+void vma_merge_like(struct vma_merge *m, struct vm_area_struct *vma, pgoff_t pgoff)
 {
-	struct vm_area_struct *merged;
-	struct vma_merge m;
+	m->pgoff = pgoff;
+	m->vm_flags = vma->vm_flags;
+	m->file = vma->vm_file;
+	m->vm_ops = vma->vm_ops;
+	m->vm_private_data = vma->vm_private_data;
+	m->policy = vma->vm_policy;
+	m->anon_from = vma;
+}
+
+/* *m is part of vma, and says what it is to become. */
+static struct vm_area_struct *vma_modify(struct vma_merge *m, struct vm_area_struct *vma)
+{
+	struct vm_area_struct *merged = vma_merge_existing_range(m);
 	int err;
 
-	vma_merge_init(&m, vma->vm_mm, start, end);
-	m.middle = vma;
-	m.pgoff = linear_page_index(vma, start);
-	m.vm_flags = new_flags;
-	m.file = vma->vm_file;
-	m.vm_ops = vma->vm_ops;
-	m.vm_private_data = vma->vm_private_data;
-	m.anon_from = vma;
-	merged = vma_merge_existing_range(&m);
 	if (merged)
 		return merged;
-
-	if (vma->vm_start < start) {
-		err = split_vma(vma, start, true);
+	if (vma->vm_start < m->start) {
+		err = split_vma(vma, m->start, true);
 		if (err)
 			return ERR_PTR(err);
 	}
-	if (vma->vm_end > end) {
-		err = split_vma(vma, end, false);
+	if (vma->vm_end > m->end) {
+		err = split_vma(vma, m->end, false);
 		if (err)
 			return ERR_PTR(err);
 	}
 	return vma;
+}
+
+/* Part [start, end) of vma as it is. */
+static void vma_merge_part(struct vma_merge *m, struct vm_area_struct *vma, unsigned long start,
+			   unsigned long end)
+{
+	vma_merge_init(m, vma->vm_mm, start, end);
+	vma_merge_like(m, vma, linear_page_index(vma, start));
+	m->middle = vma;
+}
+
+struct vm_area_struct *vma_modify_flags(struct vm_area_struct *vma, unsigned long start,
+					unsigned long end, vm_flags_t new_flags)
+{
+	struct vma_merge m;
+
+	vma_merge_part(&m, vma, start, end);
+	m.vm_flags = new_flags;
+	return vma_modify(&m, vma);
+}
+
+struct vm_area_struct *vma_modify_policy(struct vm_area_struct *vma, unsigned long start,
+					 unsigned long end, struct mempolicy *policy)
+{
+	struct vma_merge m;
+
+	vma_merge_part(&m, vma, start, end);
+	m.policy = policy;
+	return vma_modify(&m, vma);
 }
 
 /* ---- Taking away ---------------------------------------------------------------------------- */

@@ -28,6 +28,7 @@ struct vma_merge {
 	const struct vm_operations_struct *vm_ops;
 	void *vm_private_data;
 	struct vm_area_struct *anon_from; /* whose private pages it has or gets, or NULL */
+	struct mempolicy *policy; /* borrowed */
 	struct vm_area_struct *middle;
 	struct vm_area_struct *prev, *next; /* touch the range, else NULL */
 };
@@ -86,6 +87,11 @@ struct vm_area_struct *vma_merge_new_range(struct vma_merge *m);
  */
 struct vm_area_struct *vma_modify_flags(struct vm_area_struct *vma, unsigned long start,
 					unsigned long end, vm_flags_t new_flags);
+/* The same for another policy, which the caller then sets. */
+struct vm_area_struct *vma_modify_policy(struct vm_area_struct *vma, unsigned long start,
+					 unsigned long end, struct mempolicy *policy);
+/* The rest of *m, whose range is set: what lies at vma's page pgoff would be as vma is. */
+void vma_merge_like(struct vma_merge *m, struct vm_area_struct *vma, pgoff_t pgoff);
 
 /* What lies in a range that is about to be unmapped. */
 struct munmap_counts {

@@ -142,6 +142,18 @@ void machine_kill_mm(struct mm_struct *mm);
 /* Whether the caller's program is being ended: then it gets the last reserves. Any context. */
 bool machine_is_dying(void);
 
+/* ---- Privileges ------------------------------------------------------------------------- */
+
+/* By Linux's numbers. */
+#define CAP_IPC_LOCK 14
+#define CAP_SYS_PTRACE 19
+#define CAP_SYS_ADMIN 21
+#define CAP_SYS_NICE 23
+#define CAP_SYS_RESOURCE 24
+
+/* Whether the program that the caller runs has the capability. Any context. */
+bool machine_capable(int cap);
+
 /* ---- Waiting ---------------------------------------------------------------------------- */
 
 #define MACHINE_WAIT_FOREVER (~0ull)

@@ -18,6 +18,7 @@ struct address_space;
 struct anon_vma;
 struct file;
 struct kmem_cache;
+struct mempolicy;
 struct vm_operations_struct;
 
 /*
@@ -111,6 +112,7 @@ struct vm_area_struct {
 	struct file *vm_file; /* NULL: private anonymous */
 	const struct vm_operations_struct *vm_ops;
 	void *vm_private_data;
+	struct mempolicy *vm_policy; /* a reference; NULL: the task's */
 	/*
 	 * Where its new private pages are found again, and the list of all whose pages it may have
 	 * (rmap.h); NULL: it has had none yet. VMAs with different ones do not merge.
@@ -189,6 +191,7 @@ struct mm_struct {
 	unsigned long arg_start, arg_end, env_start, env_end;
 	unsigned long saved_auxv[AT_VECTOR_SIZE];
 	vm_flags_t def_flags;
+	int membarrier_state; /* the registrations, as MEMBARRIER_CMD_REGISTER_* */
 	/* Resource limits in bytes; ~0UL none. The ABI layer keeps them as prlimit() sets them. */
 	unsigned long rlim_as, rlim_data, rlim_stack, rlim_memlock;
 	struct file *exe_file;

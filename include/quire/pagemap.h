@@ -97,4 +97,7 @@ bool set_page_dirty(struct page *page);
 /* mapping->lock held. The page is clean, or about to be: its entries are the caller's affair. */
 void clear_page_dirty(struct page *page);
 
+/* mapping->lock held. Whether a shared mapping is writable, or could be made so. */
+bool mapping_writably_mapped(struct address_space *mapping);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include <quire/fs.h>
 #include <quire/list.h>
+#include <quire/mempolicy.h>
 #include <quire/mm.h>
 
 #define TASK_COMM_LEN 16
@@ -93,6 +94,7 @@ struct task_struct {
 	int sas_flags;
 	struct restart_block restart;
 	u64 cpus_allowed; /* sched_setaffinity(); 0: all. Under tasklist_lock */
+	struct mempolicy mempolicy; /* set_mempolicy(); its own affair */
 	atomic_t usage;
 };
 
@@ -124,6 +126,8 @@ struct task_struct *find_group_leader(pid_t tgid); /* some thread of the group *
 struct mm_struct *task_set_mm(struct task_struct *task, struct mm_struct *mm);
 /* The mm of thread group pid with a reference on mm_users, or NULL. */
 struct mm_struct *get_task_mm(pid_t pid);
+/* Whether task may look into process pid, 0 for itself: 0, -ESRCH, -EPERM. */
+int ptrace_may_access(struct task_struct *task, pid_t pid);
 void set_task_comm(struct task_struct *task, const char *path_or_name);
 /* mm->rlim_* from the group's limits: for a new mm, and after prlimit(). */
 void mm_set_rlimits(struct mm_struct *mm, struct signal_struct *signal);
@@ -135,6 +139,11 @@ struct task_struct *machine_current(void);
 /* Effective user and group of the thread that runs; whether it is in a group. */
 void machine_current_cred(u32 *euid, u32 *egid);
 bool machine_in_group(u32 gid);
+/*
+ * Every thread that runs mm, NULL: that runs at all, passes a memory barrier between call and return,
+ * sync_core: and executes no instruction that it has fetched before.
+ */
+void machine_membarrier(struct mm_struct *mm, bool sync_core);
 /*
  * As machine_wait(), but ends with -EINTR when a signal of the guest or a kill arrives. Signals are
  * delivered with the guest's mask.
@@ -214,8 +223,8 @@ void ipc_shutdown(void); /* no task is left: all segments go */
  * mmap, munmap, mprotect, mremap, brk, madvise, msync, mincore, mlock*, munlock*, futex*,
  * set_robust_list, get_robust_list, set_tid_address, sysinfo, prlimit64/getrlimit/setrlimit (memory
  * limits), sched_getaffinity, getcpu, NUMA policy, process_vm_readv/writev, and errors for what is
- * not built. Others: SYSCALL_NOT_OURS, among them getrusage, whose memory fields the machine
- * takes from linux_rusage(), and membarrier, since an mm's threads are threads of the host too.
+ * not built, membarrier. Others: SYSCALL_NOT_OURS, among them getrusage, whose memory fields the machine
+ * takes from linux_rusage().
  * -ERESTARTSYS, -ERESTARTNOINTR, -ERESTART_RESTARTBLOCK (errno.h): interrupted. May sleep.
  */
 long linux_syscall(struct task_struct *task, unsigned long nr, const unsigned long *args);

@@ -199,6 +199,11 @@ int native_block_stat(u64 dev, u64 *size, u64 *ctime_ns)
 	return ret;
 }
 
+int native_block_hold_write(u64 dev, bool hold)
+{
+	return keeper_op(dev, hold ? KEEPER_HOLD_WRITE : KEEPER_LET_WRITE, NULL);
+}
+
 int machine_block_rw(u64 dev, pgoff_t index, struct page *const *pages, unsigned int n, bool write)
 {
 	struct native_task *t = current_native();

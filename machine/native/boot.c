@@ -74,6 +74,7 @@ static long do_boot(void *unused)
 		tlb_init();
 		callsite_init();
 		exec_init();
+		native_membarrier_init();
 		if (machine_params.fill_4k) {
 			anon_fault_max_order = 0;
 			fault_around_order = 0;

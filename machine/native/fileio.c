@@ -454,6 +454,55 @@ static long file_clone(struct native_task *t, const unsigned long *args)
 	return ret;
 }
 
+/* ---- Seals ------------------------------------------------------------------------------- */
+
+/*
+ * The host knows nothing of the guests' mappings. Nobody may be able to write through one when it is told to
+ * forbid all writing, and what was written before has to be there. Mappings that stay writable under
+ * F_SEAL_FUTURE_WRITE are written back by the keeper's own.
+ */
+static long add_seals_cached(const unsigned long *args, struct inode *inode)
+{
+	struct address_space *mapping = &inode->i_data;
+	unsigned long host_args[6] = { args[0], args[1], args[2] };
+	long had = host_syscall(__NR_fcntl, hc_fd(args[0]), HOST_F_GET_SEALS);
+	bool mapped = mapping_writably_mapped(mapping);
+
+	if (args[2] & HOST_F_SEAL_WRITE && had >= 0 &&
+	    !(had & (HOST_F_SEAL_SEAL | HOST_F_SEAL_WRITE))) {
+		if (mapped)
+			return -EBUSY;
+		filemap_write_and_wait_range_locked(mapping, 0, ULONG_MAX);
+		native_block_hold_write(inode->i_blkdev, false);
+	}
+	if (args[2] & HOST_F_SEAL_FUTURE_WRITE && had >= 0) {
+		filemap_write_and_wait_range_locked(mapping, 0, ULONG_MAX);
+		if (mapped && native_block_hold_write(inode->i_blkdev, true))
+			return -EBUSY;
+	}
+	host_args[0] = (unsigned long)hc_fd(args[0]);
+	return host_syscall_uninterruptible(__NR_fcntl, host_args);
+}
+
+static long file_add_seals(const unsigned long *args)
+{
+	long fl = host_syscall(__NR_fcntl, hc_fd(args[0]), F_GETFL);
+	struct inode *inode;
+	long ret;
+
+	/* What is refused for reasons of its own is the host's to refuse. */
+	if (fl < 0 || !(fl & HOST_O_ACCMODE) || (u32)args[2] & ~HOST_F_ALL_SEALS)
+		return SYSCALL_NOT_OURS;
+	inode = cached_inode(args[0]);
+	if (!inode)
+		return SYSCALL_NOT_OURS;
+	mutex_lock(&inode->i_data.lock);
+	ret = add_seals_cached(args, inode);
+	mutex_unlock(&inode->i_data.lock);
+	iput(inode);
+	return ret;
+}
+
 /* ---- open with O_TRUNC ------------------------------------------------------------------- */
 
 static unsigned long open_flags(struct native_task *t, unsigned long nr, const unsigned long *args)
@@ -566,6 +615,8 @@ long fileio_syscall(struct native_task *t, unsigned long nr, const unsigned long
 		if ((args[2] == SEEK_DATA || args[2] == SEEK_HOLE) && !nothing_is_dirty())
 			write_back_range(args[0], 0, (size_t)-1);
 		return SYSCALL_NOT_OURS;
+	case __NR_fcntl:
+		return (u32)args[1] == HOST_F_ADD_SEALS ? file_add_seals(args) : SYSCALL_NOT_OURS;
 	case __NR_ftruncate:
 		return file_ftruncate(t, args);
 	case __NR_truncate:

@@ -10,6 +10,14 @@
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
 
+#define CAP_VERSION_3 0x20080522u
+
+#define MEMBARRIER_CMD_GLOBAL 1
+#define MEMBARRIER_CMD_GLOBAL_EXPEDITED 2
+#define MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED 4
+#define MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE 32
+#define MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE 64
+
 struct kernel_shared kernel_shared;
 
 int machine_memory_map(struct e820_entry *map, int max)
@@ -163,6 +171,43 @@ void machine_current_cred(u32 *euid, u32 *egid)
 {
 	*euid = (u32)host_syscall(__NR_geteuid);
 	*egid = (u32)host_syscall(__NR_getegid);
+}
+
+bool machine_capable(int cap)
+{
+	const struct {
+		u32 version;
+		s32 pid;
+	} header = { .version = CAP_VERSION_3 };
+	struct {
+		u32 effective, permitted, inheritable;
+	} data[2] = { 0 };
+
+	return !host_syscall(__NR_capget, &header, data) &&
+	       data[cap / 32].effective >> cap % 32 & 1;
+}
+
+/*
+ * All guests descend from a process that is registered with the host for MEMBARRIER_CMD_GLOBAL_EXPEDITED, so
+ * one call reaches every thread that runs guest code, also where several host processes run one mm. A
+ * host process at work is interrupted for that, from which its processor returns with no old instructions;
+ * for one that is just then on its way out of the host's kernel the private command takes care.
+ */
+void machine_membarrier(struct mm_struct *mm, bool sync_core)
+{
+	(void)mm;
+	if (sync_core) {
+		host_syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
+			     0, 0);
+		host_syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+	}
+	if (host_syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0))
+		host_syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+void native_membarrier_init(void)
+{
+	host_syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
 }
 
 bool machine_in_group(u32 gid)

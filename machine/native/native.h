@@ -373,6 +373,8 @@ void do_exit(struct native_task *t, int wait_status) __attribute__((noreturn));
 void complete_vfork(struct native_task *t);
 long exec_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
 void exec_init(void);
+/* In the process that all guests descend from. */
+void native_membarrier_init(void);
 void exec_continue(struct native_task *leader); /* WORK_EXEC */
 long first_exec(struct native_task *t, const char *path, char **argv, char **envp);
 void hmm_wait_alone(struct native_task *t); /* until the other threads' stacks are unused */
@@ -386,6 +388,8 @@ void record_end(struct native_task *t, int wait_status);
 /* block.c: numbers for inode.i_blkdev; the keeper gets a descriptor to go with each. */
 u64 native_new_blkdev(void);
 u64 native_block_ctime(u64 dev); /* of the file after the latest write to it, ns; 0 not known */
+/* The keeper can write the file whatever its seals become, or not any more. */
+int native_block_hold_write(u64 dev, bool hold);
 int native_block_stat(u64 dev, u64 *size, u64 *ctime_ns); /* of the file */
 int native_keeper_add(u64 blkdev, int fd, bool writable);
 

@@ -17,8 +17,6 @@
 #define F_GETFL 3
 #define SEEK_SET 0
 #define SEEK_CUR 1
-#define CAP_VERSION_3 0x20080522u
-#define CAP_SYS_ADMIN 21
 #define PM_PFN_MASK ((1ull << 55) - 1)
 
 static bool any_mem_file;
@@ -150,13 +148,7 @@ static long transfer_all(struct mem_file *f, const struct host_iovec *iov, long 
 /* Frame numbers are for those only who may know everything. */
 static bool may_see_frames(void)
 {
-	const struct {
-		u32 version;
-		s32 pid;
-	} header = { .version = CAP_VERSION_3 };
-	u32 data[6] = { 0 };
-
-	return !host_syscall(__NR_capget, &header, data) && data[0] >> CAP_SYS_ADMIN & 1;
+	return machine_capable(CAP_SYS_ADMIN);
 }
 
 static long do_mem_rw(struct mem_file *f, struct hostio *io, const struct host_iovec *iov, long nr)

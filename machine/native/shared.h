@@ -131,7 +131,9 @@ enum keeper_op {
 	KEEPER_READ,
 	KEEPER_WRITE,
 	KEEPER_FLUSH,
-	KEEPER_RELEASE
+	KEEPER_RELEASE,
+	KEEPER_HOLD_WRITE, /* be able to write from now on even if a seal forbids it */
+	KEEPER_LET_WRITE /* no longer */
 };
 enum keeper_state {
 	SLOT_FREE,

@@ -76,6 +76,18 @@ bool machine_is_dying(void)
 	return cpu_dying;
 }
 
+static u64 capabilities;
+
+void soft_set_capabilities(u64 caps)
+{
+	capabilities = caps;
+}
+
+bool machine_capable(int cap)
+{
+	return capabilities >> cap & 1;
+}
+
 void machine_kill_mm(struct mm_struct *mm)
 {
 	if (soft_kill_hook)

@@ -52,6 +52,8 @@ void soft_cpu_enter(unsigned int cpu);
 
 /* Whether what the calling thread runs is being ended: its allocations take the reserves. */
 void soft_cpu_dying(bool dying);
+/* What machine_capable() says, bit n: capability n. None at first. */
+void soft_set_capabilities(u64 caps);
 
 /* ---- What programs do --------------------------------------------------------------------- */
 

@@ -133,6 +133,12 @@ bool machine_is_dying(void)
 	return false;
 }
 
+bool machine_capable(int cap)
+{
+	(void)cap;
+	return false;
+}
+
 int machine_wait(u32 *word, u32 val, u64 timeout_ns)
 {
 	(void)word;

@@ -84,6 +84,13 @@ bool machine_in_group(u32 gid)
 	return !gid;
 }
 
+void machine_membarrier(struct mm_struct *mm, bool sync_core)
+{
+	(void)mm;
+	(void)sync_core;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 struct task_struct *machine_current(void)
 {
 	return current_test_task ? &current_test_task->task : NULL;

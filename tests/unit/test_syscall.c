@@ -211,7 +211,7 @@ static void test_machine(void **state)
 
 static void test_numa(void **state)
 {
-	const u64 ones[3] = { ~0ULL, ~0ULL, ~0ULL };
+	const u64 ones[3] = { ~0ULL, ~0ULL, ~0ULL }, node[2] = { 1, 2 };
 
 	(void)state;
 	map_area();
@@ -227,7 +227,17 @@ static void test_numa(void **state)
 	assert_int_equal(call(__NR_get_mempolicy, BASE, 0, 0, BASE, 0, 0), -EINVAL);
 	assert_int_equal(call(__NR_get_mempolicy, BASE, 0, 0, 0, 1, 0), -EINVAL);
 	assert_int_equal(call(__NR_get_mempolicy, BASE, 0, 0, 0, 8, 0), -EINVAL);
-	assert_int_equal(call(__NR_set_mempolicy, 2, 0, 0, 0, 0, 0), 0);
+	put_words(BASE, node, 2);
+	assert_int_equal(call(__NR_set_mempolicy, MPOL_BIND, 0, 0, 0, 0, 0), -EINVAL);
+	assert_int_equal(call(__NR_set_mempolicy, MPOL_BIND, BASE + 8, 64, 0, 0, 0), -EINVAL);
+	assert_int_equal(call(__NR_set_mempolicy, MPOL_BIND, BASE, 64, 0, 0, 0), 0);
+	assert_int_equal(call(__NR_get_mempolicy, BASE + 16, 0, 0, 0, 0, 0), 0);
+	assert_int_equal(get_word(BASE + 16) & 0xffffffff, MPOL_BIND);
+	assert_int_equal(call(__NR_set_mempolicy, MPOL_DEFAULT, 0, 0, 0, 0, 0), 0);
+	assert_int_equal(call(__NR_mbind, BASE, PAGE_SIZE, MPOL_BIND, BASE, 64, 0), 0);
+	assert_int_equal(vma_lookup(mm, BASE)->vm_end, BASE + PAGE_SIZE);
+	assert_int_equal(call(__NR_mbind, BASE, PAGE_SIZE, MPOL_DEFAULT, 0, 0, 0), 0);
+	assert_true(vma_lookup(mm, BASE)->vm_end > BASE + PAGE_SIZE);
 	assert_int_equal(call(__NR_set_mempolicy, 99, 0, 0, 0, 0, 0), -EINVAL);
 	assert_int_equal(call(__NR_mbind, BASE + 1, 0, 0, 0, 0, 0), -EINVAL);
 }
