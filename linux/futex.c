@@ -72,9 +72,11 @@ static int get_shared_key(struct mm_struct *mm, unsigned long uaddr, bool write,
 	if (vma->vm_flags & VM_SHARED && vma->vm_file) {
 		struct inode *inode = vma->vm_file->f_inode;
 
+		key->index = linear_page_index(vma, uaddr);
+		if (key->index >= DIV_ROUND_UP((u64)READ_ONCE(inode->i_size), PAGE_SIZE))
+			return -EFAULT;
 		ihold(inode);
 		key->object = inode;
-		key->index = linear_page_index(vma, uaddr);
 		key->offset |= FUT_OFF_INODE;
 	} else if (vma_is_anonymous(vma) && !(vma->vm_flags & VM_WRITE)) {
 		return -EFAULT; /* what nobody can write, nobody can wait for */

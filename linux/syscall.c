@@ -29,16 +29,6 @@ typedef long (*syscall_fn)(struct task_struct *task, const unsigned long *args);
 #define PIN_BATCH 1024ul /* pages of another process that process_vm_*v() holds at once */
 #define NSEC_PER_SEC 1000000000ull
 
-/* struct sysinfo of <linux/sysinfo.h>, sizes in bytes. */
-struct sysinfo {
-	long uptime; /* s */
-	unsigned long loads[3];
-	unsigned long totalram, freeram, sharedram, bufferram, totalswap, freeswap;
-	u16 procs, pad;
-	unsigned long totalhigh, freehigh;
-	u32 mem_unit;
-};
-
 struct iovec {
 	unsigned long base, len;
 };
@@ -478,19 +468,28 @@ SYSCALL(set_tid_address)
 
 /* ---- The machine, as programs ask for it ------------------------------------------------------ */
 
-SYSCALL(sysinfo)
+void linux_sysinfo(struct sysinfo *info)
 {
-	struct sysinfo info = { .mem_unit = 1 };
 	struct task_struct *t;
 
-	info.uptime = DIV_ROUND_UP(machine_clock_ns(), NSEC_PER_SEC);
-	info.totalram = totalram_pages() << PAGE_SHIFT;
-	info.freeram = nr_free_pages() << PAGE_SHIFT;
-	info.sharedram = node_page_state(NR_SHMEM) << PAGE_SHIFT;
+	info->totalram = totalram_pages() << PAGE_SHIFT;
+	info->freeram = nr_free_pages() << PAGE_SHIFT;
+	info->sharedram = node_page_state(NR_SHMEM) << PAGE_SHIFT;
+	info->bufferram = info->totalswap = info->freeswap = 0;
+	info->totalhigh = info->freehigh = 0;
+	info->procs = 0;
+	info->mem_unit = 1;
 	spin_lock(&tasklist_lock);
 	list_for_each_entry(t, &task_list, tasks)
-		info.procs++;
+		info->procs++;
 	spin_unlock(&tasklist_lock);
+}
+
+SYSCALL(sysinfo)
+{
+	struct sysinfo info = { .uptime = DIV_ROUND_UP(machine_clock_ns(), NSEC_PER_SEC) };
+
+	linux_sysinfo(&info);
 	return put_user_bytes(task, args[0], &info, sizeof(info));
 }
 

@@ -256,6 +256,24 @@ unsigned long prune_icache(unsigned long nr_pages)
 	return freed;
 }
 
+void evict_inodes(u64 dev)
+{
+	struct inode *inode = inode_next(NULL);
+
+	while (inode) {
+		struct inode *next;
+
+		if (inode->i_dev == dev)
+			filemap_write_and_wait_range(&inode->i_data, 0, ULONG_MAX);
+		next = inode_next(inode);
+		if (inode->i_dev == dev)
+			inode_put_evict(inode);
+		else
+			inode_put(inode, false);
+		inode = next;
+	}
+}
+
 int inodes_shutdown(void)
 {
 	struct inode *inode;

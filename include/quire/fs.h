@@ -100,6 +100,8 @@ void iput(struct inode *inode);
 struct inode *shmem_inode_new(loff_t size);
 /* Free unused inodes with all their clean pages; returns pages freed. May sleep. */
 unsigned long prune_icache(unsigned long nr_pages);
+/* Before the file system of device dev is unmounted: its files that nobody uses go. May sleep. */
+void evict_inodes(u64 dev);
 /* Write back all and drop every inode of the machine: shutdown. Returns 0 or the first error. */
 int inodes_shutdown(void);
 /*

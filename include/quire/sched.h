@@ -228,6 +228,18 @@ void ipc_shutdown(void); /* no task is left: all segments go */
  * -ERESTARTSYS, -ERESTARTNOINTR, -ERESTART_RESTARTBLOCK (errno.h): interrupted. May sleep.
  */
 long linux_syscall(struct task_struct *task, unsigned long nr, const unsigned long *args);
+/* struct sysinfo of <linux/sysinfo.h>. */
+struct sysinfo {
+	long uptime; /* s */
+	unsigned long loads[3];
+	unsigned long totalram, freeram, sharedram, bufferram, totalswap,
+		freeswap; /* mem_unit bytes */
+	u16 procs, pad;
+	unsigned long totalhigh, freehigh;
+	u32 mem_unit;
+};
+/* What sysinfo(2) tells of memory and tasks: all but uptime and loads, which are the machine's. */
+void linux_sysinfo(struct sysinfo *info);
 /* The memory fields of getrusage(): who is RUSAGE_SELF 0, CHILDREN -1 or THREAD 1. */
 void linux_rusage(struct task_struct *task, int who, struct rusage_counts *out);
 

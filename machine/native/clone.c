@@ -43,6 +43,7 @@
 #define CLONE_NEWPID 0x20000000ull
 #define CLONE_IO 0x80000000ull
 #define CLONE_CLEAR_SIGHAND 0x100000000ull
+#define MAX_PID_NS_LEVEL 32
 
 /* As clone3(2) takes it. */
 struct clone_args {
@@ -208,7 +209,7 @@ static void child_start(void)
 
 /* ---- The parent -------------------------------------------------------------------------- */
 
-static long clone_check(const struct clone_args *a)
+static long clone_check(struct native_task *t, const struct clone_args *a)
 {
 	u64 f = a->flags;
 
@@ -227,6 +228,9 @@ static long clone_check(const struct clone_args *a)
 		return -EINVAL;
 	if (a->exit_signal > _NSIG || signal_is_deadly((long)a->exit_signal))
 		return -EINVAL;
+	if ((f & CLONE_PIDFD) &&
+	    user_access_room(t->task.mm, a->pidfd, sizeof(s32), true) < sizeof(s32))
+		return -EFAULT;
 	return 0;
 }
 
@@ -459,7 +463,7 @@ static long do_clone(struct native_task *t, const struct clone_args *a)
 	struct vfork_done done = { 0 };
 	struct native_task *nt;
 	s32 pidfd = -1;
-	long pid = clone_check(a);
+	long pid = clone_check(t, a);
 
 	if (pid)
 		return pid;
@@ -513,8 +517,11 @@ static long sys_clone3(struct native_task *t, unsigned long uargs, size_t size)
 		return -EINVAL;
 	if (!a.stack != !a.stack_size)
 		return -EINVAL;
-	if (a.set_tid_size || (a.flags >> 33))
-		return -EINVAL; /* set_tid, CLONE_INTO_CGROUP: not for guests */
+	if (a.set_tid_size > MAX_PID_NS_LEVEL || !a.set_tid != !a.set_tid_size ||
+	    (a.flags >> 33)) /* CLONE_INTO_CGROUP: not for guests */
+		return -EINVAL;
+	if (a.set_tid)
+		return -EPERM; /* ids are the host's to choose */
 	return do_clone(t, &a);
 }
 

@@ -590,6 +590,21 @@ static void before_syncfs(unsigned long fd)
 		sync_inodes(false, st.st_dev);
 }
 
+/* The keeper's descriptors of files that nobody uses any more would keep the file system busy. */
+static void before_umount(struct native_task *t, const unsigned long *args)
+{
+	struct host_stat st = { 0 };
+	struct hc_mem mem;
+	unsigned long path;
+
+	hc_mem_init(&mem);
+	path = hc_string(t, &mem, args[0]);
+	if (path && path != HC_BAD_PTR && !IS_ERR_VALUE(path) &&
+	    !host_syscall(__NR_stat, path, &st))
+		evict_inodes(st.st_dev);
+	hc_mem_free(&mem);
+}
+
 /* ---- Dispatch ---------------------------------------------------------------------------- */
 
 long fileio_syscall(struct native_task *t, unsigned long nr, const unsigned long *args)
@@ -640,6 +655,9 @@ long fileio_syscall(struct native_task *t, unsigned long nr, const unsigned long
 		return SYSCALL_NOT_OURS;
 	case __NR_syncfs:
 		before_syncfs(args[0]);
+		return SYSCALL_NOT_OURS;
+	case __NR_umount2:
+		before_umount(t, args);
 		return SYSCALL_NOT_OURS;
 	default:
 		return SYSCALL_NOT_OURS;

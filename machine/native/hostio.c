@@ -441,6 +441,28 @@ long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,
 	return n;
 }
 
+/*
+ * A pipe takes of a vmsplice() what there is room for, at once; only without any it is waited for. A
+ * write() would wait until it has taken all.
+ */
+static long gift_to_pipe(struct hostio *io, const struct host_iovec *iov, unsigned int nr)
+{
+	struct {
+		s32 fd;
+		s16 events, revents;
+	} poll = { io->fd, 4 /* POLLOUT */, 0 };
+	bool wait = !io->flags;
+	long ret;
+
+	io->flags = RWF_NOWAIT;
+	while ((ret = hostio_rw(io, iov, nr)) == -EAGAIN && wait) {
+		ret = hc_call(__NR_poll, (long)&poll, 1, -1);
+		if (ret < 0)
+			break;
+	}
+	return ret;
+}
+
 long hostcall_rw(struct native_task *t, unsigned long nr, const unsigned long *args)
 {
 	struct host_iovec *iov = NULL;
@@ -451,7 +473,8 @@ long hostcall_rw(struct native_task *t, unsigned long nr, const unsigned long *a
 	hc_mem_init(&mem);
 	ret = hostio_import(t, &mem, nr, args, &io, &iov);
 	if (ret >= 0)
-		ret = hostio_rw(&io, iov, (unsigned int)ret);
+		ret = (io.splice && io.write ? gift_to_pipe : hostio_rw)(&io, iov,
+									 (unsigned int)ret);
 	hc_mem_free(&mem);
 	return ret;
 }

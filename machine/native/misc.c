@@ -178,6 +178,18 @@ static long sys_getppid(void)
 	return ppid == machine_params.command_pid && !current_native()->hmm->first ? 1 : ppid;
 }
 
+/* The time since the start and the load are the host's. */
+static long sys_sysinfo(struct native_task *t, unsigned long uinfo)
+{
+	struct sysinfo info = { 0 };
+	long ret = host_syscall(__NR_sysinfo, &info);
+
+	if (ret)
+		return ret;
+	linux_sysinfo(&info);
+	return copy_to_mm(t->task.mm, uinfo, &info, sizeof(info)) ? -EFAULT : 0;
+}
+
 /* The host decides; we know the result for messages. */
 static long sys_setuid(struct native_task *t, unsigned long nr, const unsigned long *args)
 {
@@ -201,6 +213,8 @@ long task_syscall(struct native_task *t, unsigned long nr, const unsigned long *
 		return sys_arch_prctl(t, (int)args[0], args[1]);
 	case __NR_getppid:
 		return sys_getppid();
+	case __NR_sysinfo:
+		return sys_sysinfo(t, args[0]);
 	case __NR_setuid:
 	case __NR_setreuid:
 	case __NR_setresuid:

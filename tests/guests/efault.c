@@ -103,6 +103,19 @@ int main(void)
 	MUST(lseek(fd, 7, SEEK_SET));
 	CHECK(IS_EFAULT(read(fd, ro, 10)) && lseek(fd, 0, SEEK_CUR) == 7,
 	      "a file keeps its position");
+	/* A word of a file that has become shorter is nowhere. */
+	{
+		uint32_t *word;
+
+		MUST(ftruncate(fd, PAGE));
+		word = MUST(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+		CHECK(syscall(SYS_futex, word, 1 /* FUTEX_WAKE */, 1, NULL, NULL, 0) == 0,
+		      "futex in a file");
+		MUST(ftruncate(fd, 0));
+		CHECK(IS_EFAULT(syscall(SYS_futex, word, 1 /* FUTEX_WAKE */, 1, NULL, NULL, 0)),
+		      "futex beyond the end of a file");
+		MUST(ftruncate(fd, 300 * PAGE));
+	}
 	CHECK(!faults, "no signal came");
 	/* A copy that fails for its source has made the destination's page the program's own. */
 	{

@@ -156,6 +156,20 @@ int main(void)
 		CHECK(readv(p[0], iov, 3) == 3000 && w[3000] == 'a' && w[2 * PAGE + 3999] == 'c',
 		      "vectors");
 	}
+	/* vmsplice() gives what there is room for, write() waits until all is in. */
+	{
+		size_t size = 1 << 20;
+		char *block = map_anon(size, MAP_PRIVATE), *back = map_anon(size, MAP_PRIVATE);
+		struct iovec iov = { block, size };
+		ssize_t given, got = 0, r;
+
+		memset(block, 'v', size);
+		given = vmsplice(p[1], &iov, 1, 0);
+		while (got < given && (r = read(p[0], back, size)) > 0)
+			got += r;
+		CHECK(given > 0 && given < (ssize_t)size && got == given && back[0] == 'v',
+		      "vmsplice of more than a pipe holds");
+	}
 	signal(SIGPIPE, SIG_IGN);
 	close(up[0]);
 	CHECK(write(up[1], "x", 1) == -1 && errno == EPIPE, "EPIPE");

@@ -87,6 +87,18 @@ int main(void)
 		}
 	}
 	CHECK(!bad, "death by each signal");
+	{
+		uint64_t ids[1] = { 1 };
+
+		ca = (struct clone_args){ .flags = CLONE_PIDFD,
+					  .pidfd = 8,
+					  .exit_signal = SIGCHLD };
+		CHECK(syscall(SYS_clone3, &ca, sizeof(ca)) == -1 && errno == EFAULT,
+		      "clone3 with a pidfd that cannot be stored");
+		ca = (struct clone_args){ .set_tid = (uintptr_t)ids, .exit_signal = SIGCHLD };
+		CHECK(syscall(SYS_clone3, &ca, sizeof(ca)) == -1 && errno == EINVAL,
+		      "clone3 with ids, but without their number");
+	}
 	CHECK(exited(system("exit 7"), 7), "system");
 	CHECK(system("kill -9 $$") == SIGKILL, "system, killed");
 	f = popen("echo through a pipe", "r");

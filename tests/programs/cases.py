@@ -47,6 +47,12 @@ CASES = [
     guest('callsites'),
     guest('shm'),
     guest('sysctl'),
+    # A file system whose files were used can be unmounted.
+    Case('umount', r'''
+exec 2>&1
+unshare -m sh -c 'mkdir m && mount -t tmpfs none m' || { echo cannot mount; exit 0; }
+unshare -m sh -c 'mount -t tmpfs none m && cp /bin/true /bin/ls m && m/true && m/ls m && umount m; echo $?'
+'''),
     guest('efault'),
     guest('badptr', quick=False),
     guest('segv'),
