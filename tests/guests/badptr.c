@@ -341,7 +341,7 @@ static const struct call calls[] = {
 	      { 1, offsetof(struct msghdr, msg_iov), IN, sizeof(iov2), NULL },
 	      { 1, sizeof(struct mmsghdr) + offsetof(struct msghdr, msg_iov), IN, sizeof(iov2),
 		NULL }),
-	NCALL("recvmmsg", recvmmsg, 0, ARGS(V(DGRAM), IO(mmsg), L(2), V(MSG_DONTWAIT), IO(soon)),
+	NCALL("recvmmsg", recvmmsg, 0, ARGS(V(DGRAM), IO(mmsg), L(2), V(MSG_DONTWAIT), IO(none)),
 	      { 1, offsetof(struct msghdr, msg_iov), IN, sizeof(iov2), NULL },
 	      { 1, sizeof(struct mmsghdr) + offsetof(struct msghdr, msg_iov), IN, sizeof(iov2),
 		NULL }),
