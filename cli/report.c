@@ -13,6 +13,8 @@
 const char *const vm_event_names[NR_VM_EVENT_ITEMS] = {
 	[PGPGIN] = "pgpgin",
 	[PGPGOUT] = "pgpgout",
+	[PSWPIN] = "pswpin",
+	[PSWPOUT] = "pswpout",
 	[PGALLOC_DMA] = "pgalloc_dma",
 	[PGALLOC_DMA32] = "pgalloc_dma32",
 	[PGALLOC_NORMAL] = "pgalloc_normal",

@@ -28,7 +28,7 @@
 #define NAP_NS 20000000 /* longest sleep with an unfilled quarter of the ring */
 #define GIVE_UP_NAPS 100 /* an event that is not ready for so long never will be */
 #define FILE_BUFFER (1u << 20)
-#define MAX_KIND (TRACE_RECLAIM + 1 + TRACE_FAULT_ERROR)
+#define MAX_KIND (TRACE_TYPE_END + TRACE_FAULT_ERROR)
 
 /* A JSON object, and those of its values that differ from event to event. */
 struct event_form {
@@ -121,20 +121,22 @@ static const struct {
 	[TRACE_EXEC] = { "exec", "process", NULL, false, true },
 	[TRACE_EXIT] = { "exit", "process", "wait_status", true, false },
 	[TRACE_RECLAIM] = { "reclaim", "reclaim", "pages", false, false },
+	[TRACE_SWAPOUT] = { "swap out", "swap", "pages", false, true },
+	[TRACE_SWAPIN] = { "swap in", "swap", "pages", false, true },
 };
 
 static const char *const fault_names[] = {
 	[TRACE_FAULT_SPURIOUS] = "fault: TLB miss", [TRACE_FAULT_ZERO] = "fault: zero page",
 	[TRACE_FAULT_ANON] = "fault: anonymous",    [TRACE_FAULT_COW] = "fault: copy on write",
 	[TRACE_FAULT_REUSE] = "fault: reuse",	    [TRACE_FAULT_FILE] = "fault: file",
-	[TRACE_FAULT_ERROR] = "fault: error",
+	[TRACE_FAULT_SWAP] = "fault: swap",	    [TRACE_FAULT_ERROR] = "fault: error",
 };
 
 /* Where the form of a type lies; faults have one for each kind. */
 static unsigned int form_index(unsigned int type, uint64_t arg)
 {
 	if (type == TRACE_FAULT)
-		return TRACE_RECLAIM + 1 +
+		return TRACE_TYPE_END +
 		       (unsigned int)(arg <= TRACE_FAULT_ERROR ? arg : TRACE_FAULT_ERROR);
 	return type;
 }
@@ -172,7 +174,7 @@ static void make_forms(struct trace_writer *w)
 {
 	for (unsigned int fault = 0; fault <= TRACE_FAULT_ERROR; fault++)
 		make_form(w, TRACE_FAULT, fault);
-	for (unsigned int type = TRACE_FAULT + 1; type <= TRACE_RECLAIM; type++)
+	for (unsigned int type = TRACE_FAULT + 1; type < TRACE_TYPE_END; type++)
 		make_form(w, type, 0);
 }
 
@@ -243,7 +245,7 @@ static void put_event(struct trace_writer *w, const struct native_trace_record *
 	char addr[24];
 	struct event_form *f;
 
-	if (w->error || r->type < TRACE_FAULT || r->type > TRACE_RECLAIM)
+	if (w->error || r->type < TRACE_FAULT || r->type >= TRACE_TYPE_END)
 		return;
 	check_name(w, r);
 	f = &w->form[form_index(r->type, r->arg)];

@@ -9,7 +9,9 @@
  */
 #include "proc.h"
 
+#include <quire/pagemap.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 
 #define NAME_COLUMN 73
 #define PSS_SHIFT 12
@@ -18,7 +20,8 @@
 struct mem_size_stats {
 	unsigned long resident, referenced, anonymous;
 	unsigned long shared_clean, shared_dirty, private_clean, private_dirty;
-	unsigned long vmas, vma_size;
+	unsigned long vmas, vma_size, swap;
+	u64 swap_pss;
 	u64 pss, pss_anon, pss_file, pss_shmem, pss_locked, pss_dirty;
 };
 
@@ -138,6 +141,28 @@ static void smaps_pte(struct mem_size_stats *mss, const struct vm_area_struct *v
 		*(dirty ? &mss->private_dirty : &mss->private_clean) += PAGE_SIZE;
 }
 
+static void smaps_swap_pte(struct mem_size_stats *mss, pte_t pte)
+{
+	unsigned int count = max(swap_count(pte_to_swp_entry(pte)), 1u);
+
+	mss->swap += PAGE_SIZE;
+	mss->swap_pss += (PAGE_SIZE << PSS_SHIFT) / count;
+}
+
+/* Of a shared object it is known what is out, not whose it is. */
+static void smaps_shmem_swap(struct mem_size_stats *mss, struct vm_area_struct *vma)
+{
+	struct address_space *mapping = &vma->vm_file->f_inode->i_data;
+	pgoff_t index, first = vma->vm_pgoff, last = first + vma_pages(vma) - 1;
+	void *entry;
+
+	mutex_lock(&mapping->lock);
+	if (mapping->nrswapped)
+		xa_for_each_range(&mapping->i_pages, index, entry, first, last)
+			mss->swap += xa_is_value(entry) ? PAGE_SIZE : 0;
+	mutex_unlock(&mapping->lock);
+}
+
 /* Entries without a frame of their own (zero folio, device memory) are not resident. */
 static bool pte_has_page(pte_t pte)
 {
@@ -152,6 +177,8 @@ static void smap_gather_stats(struct mem_size_stats *mss, struct vm_area_struct 
 	mss->vma_size += vma->vm_end - vma->vm_start;
 	if (vma->vm_flags & (VM_PFNMAP | VM_IO))
 		return;
+	if (is_shmem(vma))
+		smaps_shmem_swap(mss, vma);
 	for (unsigned long addr = vma->vm_start; addr < vma->vm_end;) {
 		unsigned long end = min((addr & PMD_MASK) + PMD_SIZE, vma->vm_end);
 		pte_t *ptep;
@@ -163,6 +190,8 @@ static void smap_gather_stats(struct mem_size_stats *mss, struct vm_area_struct 
 
 			if (pte_has_page(pte))
 				smaps_pte(mss, vma, pte);
+			else if (is_swap_pte(pte))
+				smaps_swap_pte(mss, pte);
 		}
 		spin_unlock(&mm->page_table_lock);
 		addr = end;
@@ -177,9 +206,8 @@ static unsigned long pss_kb(u64 pss)
 static void show_smap_values(struct seq_file *m, const struct mem_size_stats *mss, bool rollup)
 {
 	static const char *const none[] = {
-		"KSM:            ", "LazyFree:       ", "AnonHugePages:  ",
-		"ShmemPmdMapped: ", "FilePmdMapped:  ", "Shared_Hugetlb: ",
-		"Private_Hugetlb:", "Swap:           ", "SwapPss:        ",
+		"KSM:            ", "LazyFree:       ", "AnonHugePages:  ", "ShmemPmdMapped: ",
+		"FilePmdMapped:  ", "Shared_Hugetlb: ", "Private_Hugetlb:",
 	};
 
 	seq_kb(m, "Rss:            ", mss->resident >> 10);
@@ -198,6 +226,8 @@ static void show_smap_values(struct seq_file *m, const struct mem_size_stats *ms
 	seq_kb(m, "Anonymous:      ", mss->anonymous >> 10);
 	for (size_t i = 0; i < ARRAY_SIZE(none); i++)
 		seq_kb(m, none[i], 0);
+	seq_kb(m, "Swap:           ", mss->swap >> 10);
+	seq_kb(m, "SwapPss:        ", pss_kb(mss->swap_pss));
 	seq_kb(m, "Locked:         ", pss_kb(mss->pss_locked));
 }
 
@@ -285,6 +315,10 @@ void pid_smaps_rollup_show(struct seq_file *m, struct proc_task *t)
 
 #define PM_MMAP_EXCLUSIVE (1ull << 56)
 #define PM_FILE (1ull << 61)
+#define PM_SWAP (1ull << 62)
+/* Of a page in swap: its area, and its offset in it. */
+#define PM_SWAP_OFFSET_SHIFT 5
+#define PM_PFN_BITS 55
 #define PM_PRESENT (1ull << 63)
 
 /* page_table_lock held. */
@@ -295,6 +329,12 @@ static u64 pagemap_entry(struct mm_struct *mm, unsigned long addr)
 	struct page *page;
 	u64 entry;
 
+	if (is_swap_pte(pte)) {
+		swp_entry_t swp = pte_to_swp_entry(pte);
+
+		entry = swp_type(swp) | (u64)swp_offset(swp) << PM_SWAP_OFFSET_SHIFT;
+		return PM_SWAP | (entry & ((1ull << PM_PFN_BITS) - 1));
+	}
 	if (!pte_present(pte))
 		return 0;
 	entry = PM_PRESENT | pte_pfn(pte);

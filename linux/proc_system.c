@@ -9,6 +9,7 @@
 
 #include <quire/slab.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 #include <quire/vmstat.h>
 
 #define NR_CPU_TIMES 10
@@ -60,10 +61,8 @@ static void meminfo_lists(struct seq_file *m, unsigned long anon, unsigned long 
 
 void meminfo_show(struct seq_file *m)
 {
-	static const char *const swap[] = {
-		"Unevictable:    ", "Mlocked:        ", "SwapTotal:      ",
-		"SwapFree:       ", "Zswap:          ", "Zswapped:       ",
-	};
+	static const char *const locked[] = { "Unevictable:    ", "Mlocked:        " };
+	static const char *const zswap[] = { "Zswap:          ", "Zswapped:       " };
 	static const char *const misc[] = {
 		"SecPageTables:  ",
 		"NFS_Unstable:   ",
@@ -85,9 +84,12 @@ void meminfo_show(struct seq_file *m)
 	seq_kb(m, "MemAvailable:   ", pages_to_kb(available_pages(cache)));
 	seq_kb(m, "Buffers:        ", 0);
 	seq_kb(m, "Cached:         ", pages_to_kb(file));
-	seq_kb(m, "SwapCached:     ", 0);
+	seq_kb(m, "SwapCached:     ", pages_to_kb(total_swapcache_pages()));
 	meminfo_lists(m, anon + shmem, cache);
-	show_zeros(m, swap, ARRAY_SIZE(swap));
+	show_zeros(m, locked, ARRAY_SIZE(locked));
+	seq_kb(m, "SwapTotal:      ", pages_to_kb(total_swap_pages));
+	seq_kb(m, "SwapFree:       ", pages_to_kb((unsigned long)max(get_nr_swap_pages(), 0L)));
+	show_zeros(m, zswap, ARRAY_SIZE(zswap));
 	seq_kb(m, "Dirty:          ", pages_to_kb(node_page_state(NR_FILE_DIRTY)));
 	seq_kb(m, "Writeback:      ", pages_to_kb(node_page_state(NR_WRITEBACK)));
 	seq_kb(m, "AnonPages:      ", pages_to_kb(anon));
@@ -100,7 +102,7 @@ void meminfo_show(struct seq_file *m)
 	seq_kb(m, "KernelStack:    ", node_page_state(NR_KERNEL_STACK_KB));
 	seq_kb(m, "PageTables:     ", pages_to_kb(node_page_state(NR_PAGETABLE)));
 	show_zeros(m, misc, ARRAY_SIZE(misc));
-	seq_kb(m, "CommitLimit:    ", pages_to_kb(ram / 2));
+	seq_kb(m, "CommitLimit:    ", pages_to_kb(ram / 2 + total_swap_pages));
 	seq_kb(m, "Committed_AS:   ", pages_to_kb(max(atomic_long_read(&vm_committed_as), 0L)));
 	seq_kb(m, "VmallocTotal:   ", 34359738367UL);
 	show_zeros(m, huge, ARRAY_SIZE(huge));
@@ -137,6 +139,7 @@ static void vmstat_states(struct seq_file *m)
 		{ "nr_written", NR_WRITTEN },
 		{ "nr_kernel_stack", NR_KERNEL_STACK_KB },
 		{ "nr_page_table_pages", NR_PAGETABLE },
+		{ "nr_swapcached", NR_SWAPCACHE },
 	};
 	unsigned long shmem = node_page_state(NR_SHMEM), file = node_page_state(NR_FILE_PAGES);
 
@@ -155,6 +158,8 @@ void vmstat_show(struct seq_file *m)
 	static const char *const names[NR_VM_EVENT_ITEMS] = {
 		[PGPGIN] = "pgpgin",
 		[PGPGOUT] = "pgpgout",
+		[PSWPIN] = "pswpin",
+		[PSWPOUT] = "pswpout",
 		[PGALLOC_DMA] = "pgalloc_dma",
 		[PGALLOC_DMA32] = "pgalloc_dma32",
 		[PGALLOC_NORMAL] = "pgalloc_normal",
@@ -169,14 +174,8 @@ void vmstat_show(struct seq_file *m)
 	};
 
 	vmstat_states(m);
-	for (int i = 0; i < NR_VM_EVENT_ITEMS; i++) {
+	for (int i = 0; i < NR_VM_EVENT_ITEMS; i++)
 		vmstat_line(m, names[i], all_vm_events(i));
-		/* Its readers expect to find swapping next to paging. */
-		if (i == PGPGOUT) {
-			vmstat_line(m, "pswpin", 0);
-			vmstat_line(m, "pswpout", 0);
-		}
-	}
 }
 
 /* ---- Zones ------------------------------------------------------------------------------------ */

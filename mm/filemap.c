@@ -22,6 +22,7 @@
 #include <quire/pagemap.h>
 #include <quire/slab.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 #include <quire/vmstat.h>
 
 #define RA_ORDER_MIN 5
@@ -99,6 +100,10 @@ unsigned long delete_from_page_cache_range(struct address_space *mapping, pgoff_
 	struct page *page;
 
 	xa_for_each_range(&mapping->i_pages, index, page, start, end) {
+		if (xa_is_value(page)) {
+			shmem_free_swap(mapping, index, radix_to_swp_entry(page));
+			continue;
+		}
 		delete_from_page_cache(page);
 		nr++;
 	}
@@ -109,6 +114,8 @@ struct page *find_get_page(struct address_space *mapping, pgoff_t index)
 {
 	struct page *page = xa_load(&mapping->i_pages, index);
 
+	if (unlikely(xa_is_value(page)))
+		return NULL;
 	if (page)
 		get_page(page);
 	return page;

@@ -159,6 +159,7 @@ static struct vm_area_struct *dup_vma(struct mm_struct *mm, struct vm_area_struc
 	vma->vm_fault_next = 0;
 	vma->vm_fault_order = 0;
 	vma->vm_stride_run = 0;
+	vma->vm_swap_next = 0;
 	vma_link(vma);
 	vm_stat_account(mm, vma->vm_flags, (long)vma_pages(vma));
 	return vma;

@@ -35,12 +35,13 @@ bool vma_permits(const struct vm_area_struct *vma, unsigned int foll)
 /* Whether the access may go through the entry as it stands. page_table_lock held. */
 static bool pte_serves(const struct vm_area_struct *vma, pte_t pte, unsigned int foll)
 {
-	struct page *page = pte_page(pte);
+	struct page *page;
 
 	if (!pte_present(pte))
 		return false;
 	if (pte_write(pte) || !(foll & FOLL_WRITE))
 		return true;
+	page = pte_page(pte);
 	return foll & FOLL_FORCE && page && PageAnon(page) && !(vma->vm_flags & VM_SHARED) &&
 	       page_sole_owner(page);
 }

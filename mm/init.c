@@ -10,6 +10,7 @@
 #include <quire/pagemap.h>
 #include <quire/slab.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 #include <quire/vmstat.h>
 
 #include "page_alloc.h"
@@ -47,5 +48,6 @@ int mm_init(void)
 	proc_caches_init();
 	inode_init();
 	pagecache_init();
+	swap_init();
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include <quire/pagemap.h>
 #include <quire/slab.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 
 #define INODE_HASH_SHIFT 10
 #define INODES_UNUSED_MAX 4096UL
@@ -58,6 +59,7 @@ struct inode *inode_alloc(enum inode_kind kind)
 	atomic_set(&inode->i_count, 1);
 	INIT_LIST_HEAD(&inode->i_hash);
 	INIT_LIST_HEAD(&inode->i_lru);
+	INIT_LIST_HEAD(&inode->i_swaplist);
 	return inode;
 }
 
@@ -70,6 +72,7 @@ static unsigned long inode_destroy(struct inode *inode)
 	mutex_lock(&mapping->lock);
 	freed = delete_from_page_cache_range(mapping, 0, ULONG_MAX);
 	mutex_unlock(&mapping->lock);
+	shmem_evict_inode(inode);
 	if (inode->i_blkdev)
 		machine_block_release(inode->i_blkdev);
 	kmem_cache_free(inode_cachep, inode);

@@ -14,6 +14,7 @@
 /* Outer to inner. */
 enum lock_rank {
 	RANK_UNCHECKED = 1, /* of a test */
+	RANK_SWAPON,
 	RANK_SLAB_MUTEX,
 	RANK_MMAP,
 	RANK_SHM,
@@ -28,6 +29,8 @@ enum lock_rank {
 	RANK_HMM,
 	RANK_SIGLOCK,
 	RANK_CALLS,
+	RANK_SWAP,
+	RANK_SWAP_AREA,
 	RANK_SLAB_NODE,
 	RANK_ZONE,
 	RANK_LEAF, /* nothing is taken inside */
@@ -39,6 +42,9 @@ static const struct {
 	enum lock_rank rank;
 	bool nests; /* in another one of its kind, in an order of their own */
 } classes[] = {
+	{ "swapon_mutex", RANK_SWAPON, false },
+	{ "swap_lock", RANK_SWAP, false },
+	{ "si->lock", RANK_SWAP_AREA, false },
 	{ "slab_mutex", RANK_SLAB_MUTEX, false },
 	{ "mmap_lock", RANK_MMAP, true },
 	{ "shm_lock", RANK_SHM, false },
@@ -62,6 +68,7 @@ static const struct {
 	{ "mmlist_lock", RANK_LEAF, false },
 	{ "inode_lock", RANK_LEAF, false },
 	{ "anon_vma_ref_lock", RANK_LEAF, false },
+	{ "shmem_swaplist_lock", RANK_LEAF, false },
 	{ "vfork_lock", RANK_LEAF, false },
 	{ "dead_lock", RANK_LEAF, false },
 	{ "proc_files_lock", RANK_LEAF, false },

@@ -6,8 +6,9 @@
  *	             (NO)HUGEPAGE, (UN)MERGEABLE: VMAs are split and merged
  *	contents     DONTNEED drops the pages, REMOVE makes a hole in the object behind them;
  *	             after FREE they count as not written to, and stay for as long as there is memory
- *	presence     WILLNEED reads ahead; POPULATE_READ and _WRITE fault in
- *	no effect    COLD, PAGEOUT: the pages may stay for as long as there is memory
+ *	presence     WILLNEED reads ahead, from files and from swap; POPULATE_READ and _WRITE fault in;
+ *	             PAGEOUT sends private and shared memory to swap
+ *	no effect    COLD: the pages may stay for as long as there is memory
  *	refused      COLLAPSE: no VMA can have huge pages
  *
  * Advice is applied to every VMA of the range, also beyond holes, which are reported (-ENOMEM) at the
@@ -19,6 +20,7 @@
 #include <quire/mman.h>
 #include <quire/pagemap.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 #include <quire/trace.h>
 
 #include "vma.h"
@@ -139,11 +141,16 @@ static int madvise_update_vma(struct vm_area_struct *vma, unsigned long start, u
 static int madvise_willneed(struct vm_area_struct *vma, unsigned long start, unsigned long end)
 {
 	unsigned long nr = (end - start) >> PAGE_SHIFT;
+	struct inode *inode = vma->vm_file ? vma->vm_file->f_inode : NULL;
+	pgoff_t index = linear_page_index(vma, start);
 
 	/* That it could not be read is the affair of whoever touches it. */
-	if (vma->vm_file)
-		filemap_read_ahead(&vma->vm_file->f_inode->i_data, linear_page_index(vma, start),
-				   min(nr, WILLNEED_MAX_PAGES));
+	if (vma->anon_vma)
+		swapin_range(vma, start, end);
+	if (inode && inode->i_kind == INODE_SHMEM)
+		swapin_mapping(&inode->i_data, index, index + nr - 1);
+	else if (inode)
+		filemap_read_ahead(&inode->i_data, index, min(nr, WILLNEED_MAX_PAGES));
 	return 0;
 }
 
@@ -245,6 +252,8 @@ static int madvise_populate(struct mm_struct *mm, unsigned long start, unsigned 
 static int madvise_vma_behavior(struct vm_area_struct *vma, unsigned long start, unsigned long end,
 				int behavior)
 {
+	int err;
+
 	switch (behavior) {
 	case MADV_REMOVE:
 		return madvise_remove(vma, start, end);
@@ -252,7 +261,10 @@ static int madvise_vma_behavior(struct vm_area_struct *vma, unsigned long start,
 		return madvise_willneed(vma, start, end);
 	case MADV_COLD:
 	case MADV_PAGEOUT:
-		return madvise_cold(vma);
+		err = madvise_cold(vma);
+		if (!err && behavior == MADV_PAGEOUT)
+			pageout_range(vma, start, end);
+		return err;
 	case MADV_COLLAPSE: /* no VMA can have huge pages */
 		return -EINVAL;
 	case MADV_FREE:

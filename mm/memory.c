@@ -3,6 +3,7 @@
  * Page faults: how a page table entry comes to hold what the program is entitled to see.
  *
  *   handle_mm_fault
+ *     entry of swap -------------------- do_swap_page         the page again, perhaps read from storage
  *     entry empty ---- anonymous VMA ---- do_anonymous_page   zero folio, or a block of new frames
  *       |  `---------- backed VMA ------- do_fault
  *       |                 read                do_read_fault    the cached page and its neighbours
@@ -38,6 +39,7 @@
 #include <quire/fs.h>
 #include <quire/pagemap.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 #include <quire/trace.h>
 
 #include "ptes.h"
@@ -57,6 +59,7 @@ unsigned int fault_around_order = 6;
 #define REUSE_ORDER 4u
 
 #define FAULT_DONE(kind) ((vm_fault_t)(kind) << VM_FAULT_KIND_SHIFT)
+#define FAULT_AGAIN (1u << 23) /* not for callers: the entry has changed, look at it again */
 
 static struct mm_struct *vmf_mm(const struct vm_fault *vmf)
 {
@@ -563,8 +566,11 @@ static bool cow_block_alloc(const struct vm_fault *vmf, unsigned int order, stru
 /* No lock held but mmap_lock: what was not used goes back, and the entries' old pages. */
 static void cow_block_put(struct cow_block *block)
 {
-	for (unsigned int i = 0; i < 1U << block->order; i++)
+	for (unsigned int i = 0; i < 1U << block->order; i++) {
+		if (block->old[i])
+			free_swap_cache(block->old[i]);
 		put_page(block->old[i] ? block->old[i] : block->copy + i);
+	}
 }
 
 /*
@@ -727,6 +733,19 @@ static vm_fault_t wp_page_shared(struct vm_fault *vmf)
 	return ret;
 }
 
+/*
+ * A page that came back from swap: if nobody else can get it there, the slot is given up, and the page is
+ * as others are. page_table_lock held.
+ */
+static bool reuse_swap_page(struct page *page)
+{
+	if (!PageSwapCache(page) || page_mapcount(page) != 1 || !trylock_page(page))
+		return false;
+	try_to_free_swap(page);
+	unlock_page(page);
+	return page_sole_owner(page);
+}
+
 /* A write to a present, read-only entry. Entered with page_table_lock held, left without. */
 static vm_fault_t do_wp_page(struct vm_fault *vmf)
 {
@@ -740,7 +759,7 @@ static vm_fault_t do_wp_page(struct vm_fault *vmf)
 		spin_unlock(&mm->page_table_lock);
 		return VM_FAULT_SIGBUS;
 	}
-	if (!(vmf->vma->vm_flags & VM_SHARED) && page_sole_owner(page)) {
+	if (!(vmf->vma->vm_flags & VM_SHARED) && (page_sole_owner(page) || reuse_swap_page(page))) {
 		wp_page_reuse(vmf);
 		spin_unlock(&mm->page_table_lock);
 		return FAULT_DONE(TRACE_FAULT_REUSE);
@@ -893,6 +912,105 @@ static vm_fault_t do_fault(struct vm_fault *vmf)
 	return vmf->vma->vm_flags & VM_SHARED ? do_shared_fault(vmf) : do_cow_fault(vmf);
 }
 
+/* ---- Memory in swap ----------------------------------------------------------------------- */
+
+/* A clean page in the swap cache keeps its slot, so that it may go again for nothing. Unless slots run short. */
+static bool swap_is_scarce(void)
+{
+	return get_nr_swap_pages() * 2 < (long)READ_ONCE(total_swap_pages);
+}
+
+/*
+ * A page that was read from swap, where nobody had it. Others with the same entry are relatives: they
+ * have the root of the family in common.
+ */
+static void page_init_swapped(struct page *page, const struct vm_area_struct *vma, pgoff_t index,
+			      bool exclusive)
+{
+	struct anon_vma *anon_vma = exclusive ? vma->anon_vma : vma->anon_vma->root;
+	unsigned long mapping = (unsigned long)anon_vma | PAGE_MAPPING_ANON;
+
+	page->index = index;
+	WRITE_ONCE(page->mapping, (struct address_space *)mapping);
+}
+
+/*
+ * The page takes the place of its entry. It is locked, in the swap cache as that entry, and the caller has a
+ * reference besides. page_table_lock held; do_wp_page() may have more to do if it is still read-only.
+ */
+static void map_swapped_page(struct vm_fault *vmf, struct page *page)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct mm_delta delta = { 0 };
+	pte_t pte = pfn_pte(page_to_pfn(page), vma->vm_page_prot);
+
+	get_page(page);
+	swap_free(page_swap_entry(page));
+	if (!PageAnon(page))
+		page_init_swapped(page, vma, vmf->pgoff, !page_swapcount(page));
+	page_add_rmap(page, &delta);
+	delta.rss[MM_SWAPENTS]--;
+	mm_delta_add(vmf_mm(vmf), &delta);
+	if (vmf_write(vmf) || swap_is_scarce() || vma->vm_flags & VM_LOCKED)
+		try_to_free_swap(page);
+	if (vmf_write(vmf) && page_mapcount(page) == 1 && page_count(page) == 2) {
+		page_move_anon_rmap(page, vma);
+		pte = mk_fault_pte(vmf, page_to_pfn(page));
+	} else {
+		pte = pte_mkpresent(pte, vmf->orig_pte);
+	}
+	set_pte(vmf->pte, pte);
+}
+
+/* The caller holds the page's lock, and a reference. FAULT_AGAIN: the entry is another by now. */
+static vm_fault_t finish_swap_fault(struct vm_fault *vmf, struct page *page, bool usable)
+{
+	struct mm_struct *mm = vmf_mm(vmf);
+	vm_fault_t ret;
+
+	spin_lock(&mm->page_table_lock);
+	ret = pte_unchanged(vmf) ? VM_FAULT_SIGBUS : FAULT_AGAIN;
+	if (ret == FAULT_AGAIN || !usable) {
+		spin_unlock(&mm->page_table_lock);
+		return ret;
+	}
+	map_swapped_page(vmf, page);
+	vmf->orig_pte = ptep_get(vmf->pte);
+	if (vmf_write(vmf) && !pte_dirty(vmf->orig_pte))
+		return do_wp_page(vmf);
+	update_mmu(vmf);
+	spin_unlock(&mm->page_table_lock);
+	return FAULT_DONE(TRACE_FAULT_SWAP);
+}
+
+/* Entered with page_table_lock held, left without. FAULT_AGAIN: the entry is to be looked at again. */
+static vm_fault_t do_swap_page(struct vm_fault *vmf)
+{
+	swp_entry_t entry = pte_to_swp_entry(vmf->orig_pte);
+	struct mm_struct *mm = vmf_mm(vmf);
+	vm_fault_t ret = FAULT_AGAIN;
+	bool major = false;
+	struct page *page;
+
+	spin_unlock(&mm->page_table_lock);
+	page = swapin_readahead(entry, vmf, &major);
+	if (!page) {
+		spin_lock(&mm->page_table_lock);
+		ret = pte_unchanged(vmf) ? VM_FAULT_OOM : FAULT_AGAIN;
+		spin_unlock(&mm->page_table_lock);
+		return ret;
+	}
+	lock_page(page);
+	if (vmf_write(vmf))
+		wait_on_page_writeback(page);
+	/* What could not be read is in no cache; what is neither has gone its way meanwhile. */
+	if (!PageUptodate(page) || (PageSwapCache(page) && page_swap_entry(page).val == entry.val))
+		ret = finish_swap_fault(vmf, page, PageUptodate(page));
+	unlock_page(page);
+	put_page(page);
+	return major ? ret | VM_FAULT_MAJOR : ret;
+}
+
 /* ---- The fault ---------------------------------------------------------------------------- */
 
 static vm_fault_t handle_pte_fault(struct vm_fault *vmf)
@@ -910,6 +1028,8 @@ static vm_fault_t handle_pte_fault(struct vm_fault *vmf)
 		spin_unlock(&mm->page_table_lock);
 		return do_fault(vmf);
 	}
+	if (unlikely(!pte_present(vmf->orig_pte)))
+		return do_swap_page(vmf);
 	if (vmf_write(vmf) && !pte_write(vmf->orig_pte))
 		return do_wp_page(vmf);
 	return finish_access(vmf);
@@ -944,15 +1064,19 @@ vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long address, un
 		.real_address = address,
 		.pgoff = linear_page_index(vma, address & PAGE_MASK),
 	};
-	vm_fault_t ret;
+	vm_fault_t ret, major = 0;
 
-	if (unlikely(vma->vm_flags & VM_PFNMAP))
+	if (unlikely(vma->vm_flags & VM_PFNMAP)) {
 		ret = VM_FAULT_SIGBUS;
-	else if (flags & FAULT_FLAG_WRITE && !(vma->vm_flags & VM_SHARED) &&
-		 unlikely(anon_vma_prepare(vma)))
+	} else if (flags & FAULT_FLAG_WRITE && !(vma->vm_flags & VM_SHARED) &&
+		   unlikely(anon_vma_prepare(vma))) {
 		ret = VM_FAULT_OOM;
-	else
-		ret = handle_pte_fault(&vmf);
+	} else {
+		do
+			major |= ret = handle_pte_fault(&vmf);
+		while (unlikely(ret & FAULT_AGAIN));
+		ret |= major & VM_FAULT_MAJOR;
+	}
 	account_fault(vma->vm_mm, ret);
 	return ret;
 }

@@ -6,30 +6,45 @@
 #include <quire/kernel.h>
 #include <quire/mm.h>
 #include <quire/pagemap.h>
+#include <quire/swap.h>
 
 #include "vma.h"
 
 /* At most so many pages are looked at in one go. */
 #define MINCORE_BATCH 512UL
 
+/* On its way in or out it counts as resident. */
+static bool mincore_swapped(swp_entry_t entry)
+{
+	struct page *page = lookup_swap_cache(entry);
+	bool cached = page && PageUptodate(page);
+
+	if (page)
+		put_page(page);
+	return cached;
+}
+
 static bool mincore_mapped(struct mm_struct *mm, unsigned long addr)
 {
-	pte_t *ptep;
-	bool present;
+	pte_t *ptep, pte = __pte(0);
 
 	spin_lock(&mm->page_table_lock);
 	ptep = pte_lookup(mm, addr);
-	present = ptep && pte_present(ptep_get(ptep));
+	if (ptep)
+		pte = ptep_get(ptep);
 	spin_unlock(&mm->page_table_lock);
-	return present;
+	return is_swap_pte(pte) ? mincore_swapped(pte_to_swp_entry(pte)) : pte_present(pte);
 }
 
 /* mapping->lock held. */
 static bool mincore_cached(struct address_space *mapping, pgoff_t index)
 {
-	struct page *page = find_get_page(mapping, index);
+	struct page *page = xa_load(&mapping->i_pages, index);
 	bool cached;
 
+	if (xa_is_value(page))
+		return mincore_swapped(radix_to_swp_entry(page));
+	page = find_get_page(mapping, index);
 	if (!page)
 		return false;
 	cached = PageUptodate(page) || PageSwapBacked(page);

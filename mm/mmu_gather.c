@@ -13,6 +13,8 @@
  * A dirty entry of a shared file needs no word to the file here: it was writable only because its
  * page is marked dirty already (mm/memory.c).
  */
+#include <quire/swap.h>
+
 #include "ptes.h"
 
 /* Pages of one piece of a batch: what a frame holds. */
@@ -97,6 +99,8 @@ static void free_piece(struct gather_piece *piece)
 	for (unsigned int i = 0; i < piece->nr; i++) {
 		struct page *page = piece->pages[i];
 
+		if (unlikely(PageSwapCache(page)))
+			free_swap_cache(page);
 		if (unlikely(PageHead(page) || PageTail(page)))
 			put_page(page);
 		else if (drop_page(page))
@@ -123,6 +127,18 @@ static void tlb_free(struct mmu_gather *tlb)
 	tlb->nr_pieces = 0;
 }
 
+/* What is in swap was private. */
+static void zap_swap_pte(struct mmu_gather *tlb, pte_t *ptep)
+{
+	pte_t pte = ptep_get(ptep);
+
+	if (!tlb->even_cows)
+		return;
+	set_pte(ptep, __pte(0));
+	tlb->delta.rss[MM_SWAPENTS]--;
+	free_swap_and_cache(pte_to_swp_entry(pte));
+}
+
 /* Clear the entries of [addr, end), which lie in one table; how far it came. */
 static unsigned long zap_table(struct mmu_gather *tlb, pte_t *ptep, unsigned long addr,
 			       unsigned long end)
@@ -133,6 +149,10 @@ static unsigned long zap_table(struct mmu_gather *tlb, pte_t *ptep, unsigned lon
 
 		if (pte_none(pte))
 			continue;
+		if (unlikely(!pte_present(pte))) {
+			zap_swap_pte(tlb, ptep);
+			continue;
+		}
 		page = pte_page(pte);
 		if (page && !tlb->even_cows && PageAnon(page))
 			continue;

@@ -22,6 +22,7 @@
 #include <quire/kernel.h>
 #include <quire/sched.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 #include <quire/vmstat.h>
 
 #include "page_alloc.h"
@@ -70,7 +71,7 @@ static long mm_badness(struct mm_struct *mm, int adj)
 	if (adj == OOM_SCORE_ADJ_MIN)
 		return LONG_MIN;
 	points += atomic_long_read(&mm->pgtables_bytes) >> PAGE_SHIFT;
-	return points + adj * ((long)totalram_pages() / 1000);
+	return points + adj * ((long)(totalram_pages() + total_swap_pages) / 1000);
 }
 
 long oom_badness(const struct task_struct *task)

@@ -8,7 +8,9 @@
  * page_table_lock. Flushes are gathered into one hull a call.
  */
 #include <quire/fs.h>
+#include <quire/pagemap.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 
 #include "ptes.h"
 
@@ -54,7 +56,7 @@ static void change_pte(struct vm_area_struct *vma, pte_t *ptep, unsigned long ad
 {
 	pte_t old = ptep_get(ptep), pte;
 
-	if (pte_none(old))
+	if (!pte_present(old))
 		return;
 	old = ptep_get_and_clear(ptep);
 	pte = pte_modify(old, newprot);
@@ -85,6 +87,25 @@ void change_protection(struct vm_area_struct *vma, unsigned long start, unsigned
 
 /* ---- madvise(MADV_FREE) -------------------------------------------------------------------- */
 
+/*
+ * What is or was in swap may be newer than its slot: the page says so itself, not only its entries. It counts as
+ * not written to when it has no slot and nobody shares it. page_table_lock held.
+ */
+static bool clean_anon_page(struct page *page)
+{
+	bool clean;
+
+	if (!PageSwapCache(page) && !PageDirty(page))
+		return true;
+	if (!trylock_page(page))
+		return false;
+	clean = page_mapcount(page) == 1 && (!PageSwapCache(page) || try_to_free_swap(page));
+	if (clean)
+		ClearPageDirty(page);
+	unlock_page(page);
+	return clean;
+}
+
 void clean_anon_range(struct vm_area_struct *vma, unsigned long start, unsigned long end)
 {
 	struct mm_struct *mm = vma->vm_mm;
@@ -99,7 +120,14 @@ void clean_anon_range(struct vm_area_struct *vma, unsigned long start, unsigned 
 		for (; addr < next; addr += PAGE_SIZE, ptep++) {
 			pte_t pte = ptep_get(ptep);
 
-			if (!pte_present(pte) || !pte_dirty(pte) || pte_special(pte))
+			if (is_swap_pte(pte)) {
+				set_pte(ptep, __pte(0));
+				add_mm_counter(mm, MM_SWAPENTS, -1);
+				free_swap_and_cache(pte_to_swp_entry(pte));
+				continue;
+			}
+			if (!pte_present(pte) || pte_special(pte) ||
+			    !clean_anon_page(pte_page(pte)) || !pte_dirty(pte))
 				continue;
 			ptep_clear_bits(ptep, _PAGE_DIRTY);
 			if (pte_young(pte) && pte_write(pte))
@@ -224,16 +252,32 @@ static void copy_present_pte(struct copy_context *ctx, pte_t *dst, pte_t *src, u
 	set_pte(dst, ptep_get(src));
 }
 
-/* Both locks held. How far it came: before end, a spare page is wanted. */
+/* The slot has one entry more. False: too many share it. */
+static bool copy_swap_pte(struct copy_context *ctx, pte_t *dst, pte_t pte)
+{
+	if (swap_duplicate(pte_to_swp_entry(pte)))
+		return false;
+	ctx->delta.rss[MM_SWAPENTS]++;
+	set_pte(dst, pte);
+	return true;
+}
+
+/* Both locks held. How far it came: before end, a spare page is wanted, or there is one and it is over. */
 static unsigned long copy_ptes(struct copy_context *ctx, pte_t *dst, pte_t *src, unsigned long addr,
 			       unsigned long end)
 {
 	for (; addr < end; addr += PAGE_SIZE, dst++, src++) {
+		pte_t pte = ptep_get(src);
 		struct page *page;
 
-		if (pte_none(ptep_get(src)))
+		if (pte_none(pte))
 			continue;
-		page = pte_page(*src);
+		if (unlikely(!pte_present(pte))) {
+			if (!copy_swap_pte(ctx, dst, pte))
+				break;
+			continue;
+		}
+		page = pte_page(pte);
 		if (likely(!page || !PageAnon(page) || !page_maybe_pinned(page)))
 			copy_present_pte(ctx, dst, src, addr);
 		else if (ctx->spare)
@@ -261,6 +305,8 @@ static int copy_table(struct copy_context *ctx, pte_t *src, unsigned long addr, 
 		mm_delta_add(dst_mm, &ctx->delta);
 		if (next == end)
 			return 0;
+		if (ctx->spare)
+			return -ENOMEM;
 		ctx->spare = alloc_page(GFP_ANON);
 		if (!ctx->spare)
 			return -ENOMEM;

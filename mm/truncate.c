@@ -11,12 +11,22 @@
  */
 #include <quire/pagemap.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 
 /* Zero the bytes of the cached page at index from offset on. */
 static void zero_page_from(struct address_space *mapping, pgoff_t index, size_t offset)
 {
 	struct page *page = xa_load(&mapping->i_pages, index);
 
+	/* What cannot be read from swap will not be seen either. */
+	if (xa_is_value(page)) {
+		bool major;
+
+		page = shmem_get_page(mapping, index, &major);
+		if (IS_ERR(page))
+			return;
+		put_page(page);
+	}
 	if (page)
 		memset((char *)page_address(page) + offset, 0, PAGE_SIZE - offset);
 }

@@ -30,6 +30,7 @@
 #include <quire/pagemap.h>
 #include <quire/slab.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 
 #include "vma.h"
 
@@ -135,7 +136,7 @@ bool can_do_mlock(struct mm_struct *mm)
 
 int vm_enough_memory(unsigned long pages)
 {
-	if (pages > totalram_pages())
+	if (pages > totalram_pages() + READ_ONCE(total_swap_pages))
 		return -ENOMEM;
 	vm_acct_memory(pages);
 	return 0;

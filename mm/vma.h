@@ -139,6 +139,11 @@ static inline void update_hiwater_vm(struct mm_struct *mm)
 /* mmap.c: as get_unmapped_area(), for a backing known by file and flags. */
 unsigned long __get_unmapped_area(struct mm_struct *mm, struct file *file, unsigned long addr,
 				  unsigned long len, unsigned long flags);
+/*
+ * pageout.c: mmap_lock held for reading. What the program has there alone goes to swap, as far as there
+ * are slots.
+ */
+void pageout_range(struct vm_area_struct *vma, unsigned long start, unsigned long end);
 /* mlock.c: mmap_lock held for reading. Fault pages in; -EFAULT, -ENOMEM. */
 int populate_vma_page_range(struct vm_area_struct *vma, unsigned long start, unsigned long end,
 			    bool write);

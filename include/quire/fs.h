@@ -24,10 +24,12 @@ struct inode;
 
 struct address_space {
 	struct inode *host;
-	struct xarray i_pages; /* pgoff -> struct page, each with a reference */
+	struct xarray
+		i_pages; /* pgoff -> struct page, each with a reference; or a swap entry (swap.h) */
 	struct rb_root_cached i_mmap; /* VMAs that map it (vma->shared) */
 	struct mutex lock;
 	unsigned long nrpages;
+	unsigned long nrswapped; /* shared memory: entries of i_pages that are swap entries */
 	int wb_err; /* last write-back error, 0 none; reported once by file_check_wb_err() */
 	pgoff_t scan_next; /* reclaim goes on from here, round and round */
 	pgoff_t ra_next; /* read-ahead: one past the last window; a miss there is sequential */
@@ -55,6 +57,7 @@ struct inode {
 	bool i_stable; /* nobody is likely to change it: it may be copied before it must be */
 	struct list_head i_hash; /* host files: by identity; under the inode lock, as i_lru */
 	struct list_head i_lru; /* host files: coldest first */
+	struct list_head i_swaplist; /* shared memory with nrswapped, under shmem_swaplist_lock */
 };
 
 #define FMODE_READ 1u

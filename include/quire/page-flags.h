@@ -20,6 +20,8 @@ enum pageflags {
 	PG_zeroed, /* free, and known to read as zeros */
 	PG_slab,
 	PG_table, /* a page table */
+	PG_swapcache, /* private: swp_entry_t; changed under PG_locked */
+	PG_waiters, /* somebody may sleep until PG_locked or PG_writeback is clear */
 	__NR_PAGEFLAGS,
 };
 
@@ -69,6 +71,8 @@ PAGEFLAG(SwapBacked, swapbacked)
 PAGEFLAG(Zeroed, zeroed)
 PAGEFLAG(Slab, slab)
 PAGEFLAG(Table, table)
+PAGEFLAG(SwapCache, swapcache)
+PAGEFLAG(Waiters, waiters)
 
 /* Bit 0 of page->mapping: the rest of it is an anon_vma, or nothing. */
 #define PAGE_MAPPING_ANON 1UL

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pagemap.h - the page cache and file reverse mapping.
+ * pagemap.h - the page cache, file reverse mapping, and the lock of a page.
  *
  * Unless said otherwise: may sleep; mapping->lock is taken inside ("locked" variants: is held).
  */
@@ -90,6 +90,16 @@ bool mapping_mkclean_range(struct address_space *mapping, pgoff_t start, pgoff_t
  * program has written are dropped, so that the change will be seen in their places. May sleep.
  */
 void inode_unstable_locked(struct inode *inode);
+
+/* ---- PG_locked and PG_writeback: page_lock.c ----------------------------------------------- */
+
+/* The caller has a reference. May sleep. Inside mmap_lock and mapping->lock; of two pages, the second is tried. */
+void lock_page(struct page *page);
+bool trylock_page(struct page *page); /* any context */
+void unlock_page(struct page *page);
+/* May sleep. */
+void wait_on_page_writeback(struct page *page);
+void end_page_writeback(struct page *page);
 
 /* mapping->lock held, page->mapping checked under it. Marks a page-cache page dirty; true: it was
  * clean. */

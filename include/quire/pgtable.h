@@ -14,6 +14,7 @@
  * Software's use of the ignored bits:
  *   SPECIAL   the frame has no reference of this entry (zero folio, device memory)
  *   PROTNONE  (P clear, G set) a frame is held but the VMA forbids every access
+ *   SWAP      (P and G clear) no frame is held: the entry says where the page is (swap.h)
  *
  * Accessed and Dirty are what the MMU would set. On machines whose TLB is filled by software the
  * core sets them just before machine_tlb_fill(), hence: no Accessed bit - not in any TLB; no
@@ -55,6 +56,7 @@
 #define _PAGE_PSE (1UL << 7)
 #define _PAGE_GLOBAL (1UL << 8)
 #define _PAGE_PROTNONE _PAGE_GLOBAL
+#define _PAGE_SWAP (1UL << 7)
 #define _PAGE_SPECIAL (1UL << 9)
 #define _PAGE_EARLY (1UL << 10) /* a copy of a file's page, made before it was written to */
 #define _PAGE_NX (1UL << 63)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace.h - events for a timeline: fault, map, unmap, fork, exec, exit, reclaim.
+ * trace.h - events for a timeline: fault, map, unmap, fork, exec, exit, reclaim, swap.
  */
 #ifndef QUIRE_TRACE_H
 #define QUIRE_TRACE_H
@@ -20,6 +20,9 @@ enum trace_type {
 	TRACE_EXEC,
 	TRACE_EXIT, /* arg: status */
 	TRACE_RECLAIM, /* arg: pages freed */
+	TRACE_SWAPOUT, /* addr: swp_entry_t of the first, arg: pages; dur_ns */
+	TRACE_SWAPIN,
+	TRACE_TYPE_END,
 };
 
 enum trace_fault {
@@ -29,6 +32,7 @@ enum trace_fault {
 	TRACE_FAULT_COW,
 	TRACE_FAULT_REUSE,
 	TRACE_FAULT_FILE,
+	TRACE_FAULT_SWAP, /* from the swap cache, or from storage */
 	TRACE_FAULT_ERROR, /* SIGSEGV or SIGBUS */
 };
 

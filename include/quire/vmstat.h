@@ -13,6 +13,8 @@
 enum vm_event_item {
 	PGPGIN, /* KiB read from storage */
 	PGPGOUT, /* KiB written */
+	PSWPIN, /* pages read from swap */
+	PSWPOUT, /* pages written to swap */
 	PGALLOC_DMA,
 	PGALLOC_DMA32,
 	PGALLOC_NORMAL,
@@ -39,6 +41,7 @@ enum node_stat_item {
 	NR_SLAB_UNRECLAIMABLE,
 	NR_DIRTIED,
 	NR_WRITTEN,
+	NR_SWAPCACHE,
 	NR_VM_NODE_STAT_ITEMS,
 };
 
