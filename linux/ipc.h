@@ -19,7 +19,8 @@ const struct vm_operations_struct *shm_vm_ops(void);
  */
 extern unsigned long shm_ctlmax, shm_ctlall;
 extern int shm_ctlmni, shm_rmid_forced, shm_next_id;
-#define SHMMNI 4096 /* most that shm_ctlmni can be */
+#define SHMMNI 4096
+#define IPCMNI 32768 /* most that shm_ctlmni can be */
 /* shm_rmid_forced was set: what has neither user nor creator goes. May sleep. */
 void shm_destroy_orphaned(void);
 void sysvipc_shm_show(struct seq_file *m);

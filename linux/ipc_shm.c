@@ -87,7 +87,7 @@ unsigned long shm_ctlmax, shm_ctlall;
 int shm_ctlmni, shm_rmid_forced, shm_next_id;
 
 static struct mutex shm_lock;
-static struct shmid_kernel *shm_ids[SHMMNI];
+static struct xarray shm_ids; /* by index */
 static unsigned int shm_used;
 static unsigned long shm_tot; /* pages */
 static unsigned int shm_seq;
@@ -131,16 +131,21 @@ static bool ipc_owner(const struct ipc64_perm *perm)
 
 /* ---- Life of a segment; shm_lock held ---------------------------------------------------- */
 
+static unsigned long shm_index(int id)
+{
+	return (unsigned long)id & (IPCMNI - 1);
+}
+
 static struct shmid_kernel *shm_find(int id)
 {
-	struct shmid_kernel *shp = id < 0 ? NULL : shm_ids[id & (SHMMNI - 1)];
+	struct shmid_kernel *shp = id < 0 ? NULL : xa_load(&shm_ids, shm_index(id));
 
 	return shp && shp->id == id ? shp : NULL;
 }
 
 static void shm_destroy(struct shmid_kernel *shp)
 {
-	shm_ids[shp->id & (SHMMNI - 1)] = NULL;
+	xa_erase(&shm_ids, shm_index(shp->id));
 	shm_used--;
 	shm_tot -= shm_pages(shp);
 	shm_creators -= shp->creator != 0;
@@ -157,22 +162,27 @@ static void shm_detach(struct shmid_kernel *shp)
 
 void shm_destroy_orphaned(void)
 {
+	struct shmid_kernel *shp;
+	unsigned long index;
+
 	mutex_lock(&shm_lock);
-	for (unsigned int i = 0; i < SHMMNI; i++)
-		if (shm_ids[i] && !shm_ids[i]->creator && !shm_ids[i]->ds.shm_nattch)
-			shm_destroy(shm_ids[i]);
+	xa_for_each(&shm_ids, index, shp) {
+		if (!shp->creator && !shp->ds.shm_nattch)
+			shm_destroy(shp);
+	}
 	mutex_unlock(&shm_lock);
 }
 
 void exit_shm(struct task_struct *task)
 {
+	struct shmid_kernel *shp;
+	unsigned long index;
+
 	if (!READ_ONCE(shm_creators))
 		return;
 	mutex_lock(&shm_lock);
-	for (unsigned int i = 0; i < SHMMNI && shm_creators; i++) {
-		struct shmid_kernel *shp = shm_ids[i];
-
-		if (!shp || shp->creator != task->pid)
+	xa_for_each(&shm_ids, index, shp) {
+		if (shp->creator != task->pid)
 			continue;
 		shp->creator = 0;
 		shm_creators--;
@@ -184,32 +194,42 @@ void exit_shm(struct task_struct *task)
 
 static struct shmid_kernel *shm_find_key(s32 key)
 {
-	for (unsigned int i = 0; i < SHMMNI && key != IPC_PRIVATE; i++)
-		if (shm_ids[i] && shm_ids[i]->ds.shm_perm.key == key)
-			return shm_ids[i];
+	struct shmid_kernel *shp;
+	unsigned long index;
+
+	if (key == IPC_PRIVATE)
+		return NULL;
+	xa_for_each(&shm_ids, index, shp) {
+		if (shp->ds.shm_perm.key == key)
+			return shp;
+	}
 	return NULL;
 }
 
-/* Index and sequence number of a new segment's identifier. -ENOSPC. */
-static int shm_new_id(unsigned int *index, unsigned int *seq)
+/* Enters shp under a new identifier. -ENOSPC, -ENOMEM. */
+static int shm_add_id(struct shmid_kernel *shp)
 {
-	unsigned int from = 0, i = 0;
+	unsigned int from = 0, seq = shm_seq, i;
+	int err;
 
 	if ((int)shm_used >= shm_ctlmni)
 		return -ENOSPC;
-	*seq = shm_seq;
 	if (shm_next_id >= 0) {
-		from = (unsigned int)shm_next_id & ((1u << SEQ_SHIFT) - 1);
-		*seq = (unsigned int)shm_next_id >> SEQ_SHIFT;
+		from = (unsigned int)shm_index(shm_next_id);
+		seq = (unsigned int)shm_next_id >> SEQ_SHIFT;
 	}
-	while (from + i < SHMMNI && shm_ids[from + i])
-		i++;
-	if (from + i >= SHMMNI)
+	for (i = from; i < IPCMNI && xa_load(&shm_ids, i); i++)
+		;
+	if (i == IPCMNI)
 		return -ENOSPC;
-	*index = from + i;
+	err = xa_insert(&shm_ids, i, shp, GFP_KERNEL);
+	if (err)
+		return err;
 	if (shm_next_id < 0)
-		shm_seq = shm_seq == SEQ_MAX ? 0 : shm_seq + 1;
+		shm_seq = seq == SEQ_MAX ? 0 : seq + 1;
 	shm_next_id = -1;
+	shp->id = (int)(seq << SEQ_SHIFT | i);
+	shp->ds.shm_perm.seq = (u16)seq;
 	return 0;
 }
 
@@ -217,7 +237,7 @@ static long shm_create(struct task_struct *task, s32 key, unsigned long size, in
 {
 	unsigned long pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 	struct shmid_kernel *shp;
-	unsigned int index, seq;
+	int err;
 
 	if (size < SHMMIN || size > shm_ctlmax)
 		return -EINVAL;
@@ -233,26 +253,24 @@ static long shm_create(struct task_struct *task, s32 key, unsigned long size, in
 		kmem_cache_free(shm_cachep, shp);
 		return -ENOMEM;
 	}
-	if (shm_new_id(&index, &seq)) {
+	err = shm_add_id(shp);
+	if (err) {
 		iput(shp->inode);
 		kmem_cache_free(shm_cachep, shp);
-		return -ENOSPC;
+		return err;
 	}
 	machine_current_cred(&shp->ds.shm_perm.uid, &shp->ds.shm_perm.gid);
 	shp->ds.shm_perm.cuid = shp->ds.shm_perm.uid;
 	shp->ds.shm_perm.cgid = shp->ds.shm_perm.gid;
 	shp->ds.shm_perm.key = key;
 	shp->ds.shm_perm.mode = (u32)flags & 0777;
-	shp->ds.shm_perm.seq = (u16)seq;
 	shp->ds.shm_segsz = size;
 	shp->ds.shm_ctime = now_seconds();
 	shp->ds.shm_cpid = task->tgid;
 	shp->creator = task->pid;
-	shp->id = (int)(seq << SEQ_SHIFT | index);
 	shp->inode->i_ino = (u64)shp->id;
 	shp->inode->i_private = shp;
 	shp->inode->i_vm_ops = shm_vm_ops();
-	shm_ids[index] = shp;
 	shm_used++;
 	shm_creators++;
 	shm_tot += pages;
@@ -471,12 +489,13 @@ long ipc_shmdt(struct task_struct *task, unsigned long addr)
 
 static int shm_max_index(void)
 {
-	int max = 0;
+	struct shmid_kernel *shp;
+	unsigned long index;
+	int last = 0;
 
-	for (int i = 0; i < SHMMNI; i++)
-		if (shm_ids[i])
-			max = i;
-	return max;
+	xa_for_each(&shm_ids, index, shp)
+		last = (int)index;
+	return last;
 }
 
 /* What a call answers with, to be copied out when shm_lock is released. */
@@ -491,6 +510,9 @@ struct shm_answer {
 
 static long shmctl_info(int cmd, struct shm_answer *out)
 {
+	struct shmid_kernel *shp;
+	unsigned long index;
+
 	if (cmd == IPC_INFO) {
 		out->size = sizeof(out->limits);
 		out->limits = (struct shminfo64){
@@ -501,9 +523,8 @@ static long shmctl_info(int cmd, struct shm_answer *out)
 	}
 	out->size = sizeof(out->info);
 	out->info = (struct shm_info){ .used_ids = (s32)shm_used, .shm_tot = shm_tot };
-	for (int i = 0; i < SHMMNI; i++)
-		if (shm_ids[i])
-			out->info.shm_rss += shm_ids[i]->inode->i_data.nrpages;
+	xa_for_each(&shm_ids, index, shp)
+		out->info.shm_rss += shp->inode->i_data.nrpages;
 	return shm_max_index();
 }
 
@@ -512,7 +533,7 @@ static long shmctl_stat(int id, int cmd, struct shm_answer *out)
 	bool by_index = cmd != IPC_STAT;
 	struct shmid_kernel *shp;
 
-	shp = by_index ? (id < SHMMNI ? shm_ids[id] : NULL) : shm_find(id);
+	shp = by_index ? (id < IPCMNI ? xa_load(&shm_ids, (unsigned long)id) : NULL) : shm_find(id);
 	if (!shp)
 		return -EINVAL;
 	if (cmd != SHM_STAT_ANY && !ipc_permits(&shp->ds.shm_perm, 0444))
@@ -603,19 +624,18 @@ long ipc_shmctl(struct task_struct *task, int id, int cmd, unsigned long ubuf)
 
 void sysvipc_shm_show(struct seq_file *m)
 {
+	struct shmid_kernel *shp;
+	unsigned long index;
+
 	seq_puts(m,
 		 "       key      shmid perms                  size  cpid  lpid nattch   uid   gid "
 		 " cuid  cgid      atime      dtime      ctime                   rss               "
 		 "   "
 		 "swap\n");
 	mutex_lock(&shm_lock);
-	for (unsigned int i = 0; i < SHMMNI; i++) {
-		const struct shmid_kernel *shp = shm_ids[i];
-		const struct shmid64_ds *ds;
+	xa_for_each(&shm_ids, index, shp) {
+		const struct shmid64_ds *ds = &shp->ds;
 
-		if (!shp)
-			continue;
-		ds = &shp->ds;
 		seq_printf(m,
 			   "%10d %10d  %4o %21lu %5u %5u  %5lu %5u %5u %5u %5u %10lu %10lu %10lu "
 			   "%21lu %21lu\n",
@@ -632,7 +652,7 @@ void sysvipc_shm_show(struct seq_file *m)
 void ipc_init(void)
 {
 	mutex_init(&shm_lock);
-	memset(shm_ids, 0, sizeof(shm_ids));
+	xa_init(&shm_ids);
 	shm_used = shm_seq = shm_creators = 0;
 	shm_ctlmax = shm_ctlall = ULONG_MAX - (1UL << 24);
 	shm_ctlmni = SHMMNI;
@@ -645,7 +665,9 @@ void ipc_init(void)
 
 void ipc_shutdown(void)
 {
-	for (unsigned int i = 0; i < SHMMNI; i++)
-		if (shm_ids[i])
-			shm_destroy(shm_ids[i]);
+	struct shmid_kernel *shp;
+	unsigned long index;
+
+	xa_for_each(&shm_ids, index, shp)
+		shm_destroy(shp);
 }

@@ -41,15 +41,28 @@ static int store_shm_rmid_forced(const struct ctl_table *table, const unsigned l
 	return 0;
 }
 
+/* There are no huge pages to be had: it remains at none. */
+static int store_nothing(const struct ctl_table *table, const unsigned long *values)
+{
+	(void)table;
+	(void)values;
+	return 0;
+}
+
+static unsigned long no_hugepages;
+
 static const struct ctl_table sysctl_table[] = {
 	{ "kernel/shm_next_id", CTL_INT, &shm_next_id, .max = INT_MAX },
 	{ "kernel/shm_rmid_forced", CTL_INT, &shm_rmid_forced, .max = 1,
 	  .store = store_shm_rmid_forced },
 	{ "kernel/shmall", CTL_ULONG, &shm_ctlall, .max = -1 },
 	{ "kernel/shmmax", CTL_ULONG, &shm_ctlmax, .max = -1 },
-	{ "kernel/shmmni", CTL_INT, &shm_ctlmni, .max = SHMMNI },
+	{ "kernel/shmmni", CTL_INT, &shm_ctlmni, .max = IPCMNI },
 	{ "vm/max_map_count", CTL_INT, &sysctl_max_map_count, .max = INT_MAX },
 	{ "vm/mmap_min_addr", CTL_ULONG, &mmap_min_addr, .max = -1, .store = store_mmap_min_addr },
+	{ "vm/nr_hugepages", CTL_ULONG, &no_hugepages, .max = -1, .store = store_nothing },
+	{ "vm/nr_overcommit_hugepages", CTL_ULONG, &no_hugepages, .max = -1,
+	  .store = store_nothing },
 };
 
 int sysctl_find(const char *path)

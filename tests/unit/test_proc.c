@@ -381,7 +381,7 @@ static void test_sysctl(void **state)
 	assert_int_equal(write_sysctl(max, 0, "18446744073709551616"), -EINVAL);
 	assert_int_equal(write_sysctl(max, 0, "-5"), 2); /* as if it had not been there */
 	assert_sysctl(max, "18446744073709551615\n");
-	assert_int_equal(write_sysctl(mni, 0, "4097"), -EINVAL);
+	assert_int_equal(write_sysctl(mni, 0, "32769"), -EINVAL);
 	assert_int_equal(write_sysctl("/proc/sys/vm/mmap_min_addr", 0, "4096"), -EINVAL);
 	assert_int_equal(lookup("/proc/sys/vm/nothing", &pid), PROC_NONE);
 	assert_int_equal(lookup("/proc/sys/vm", &pid), PROC_NONE);
