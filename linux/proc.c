@@ -49,6 +49,7 @@ static const struct proc_file pid_files[] = {
 	{ "oom_adj", PROC_PID_OOM_ADJ },
 	{ "limits", PROC_PID_LIMITS },
 	{ "pagemap", PROC_PID_PAGEMAP },
+	{ "map_files", PROC_PID_MAP_FILES },
 };
 
 static enum proc_kind find_file(const struct proc_file *files, size_t n, const char *name)

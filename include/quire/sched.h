@@ -274,6 +274,7 @@ enum proc_kind {
 	PROC_PID_OOM_ADJ,
 	PROC_PID_LIMITS,
 	PROC_PID_PAGEMAP,
+	PROC_PID_MAP_FILES,
 	PROC_SYSCTL = 0x10000, /* and more: rows of linux/sysctl.c */
 };
 /*
@@ -301,6 +302,16 @@ bool proc_is_sysctl_name(const char *name);
  * it. May sleep.
  */
 long proc_write(enum proc_kind kind, pid_t pid, u64 pos, const char *text, size_t len);
+/*
+ * /proc/<pid>/map_files. The file of the VMA that has this name there, with a reference (fput()).
+ * -ENOENT. May sleep.
+ */
+int proc_map_file(pid_t pid, const char *name, struct file **file);
+struct proc_map_range {
+	unsigned long start, end;
+};
+/* At most n of the VMAs with files, the first-th and those after it; how many. May sleep. */
+size_t proc_map_files_list(pid_t pid, unsigned long first, struct proc_map_range *ranges, size_t n);
 /*
  * /proc/<pid>/pagemap from byte pos (a multiple of 8) on: at most n entries, how many there were;
  * 0 behind the end of user space. -ESRCH.

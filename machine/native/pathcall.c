@@ -8,6 +8,8 @@
  *
  *   opening      a descriptor of procfile.c, or of the program for .../exe
  *   .../exe      is the guest's program, not the host's: also for stat, readlink, access
+ *   .../map_files/START-END
+ *                is the file that is mapped there, or the link (mapfiles.c)
  *   .../fd/N     is hidden if N is the machine's
  *   sys/vm/NAME  is not there if the machine has no such variable
  */
@@ -18,6 +20,11 @@
 
 #define AT_SYMLINK_NOFOLLOW 0x100
 #define HOST_O_NOFOLLOW 0400000
+/* Offsets in struct statx. */
+#define STATX_NLINK 16
+#define STATX_MODE 28
+#define STATX_INO 32
+#define STATX_SIZE 40
 #define PATH_SIZE (2 * HC_PATH_MAX)
 
 enum path_use {
@@ -34,6 +41,7 @@ struct pathcall {
 	const unsigned long *args;
 	enum path_use use;
 	bool nofollow;
+	bool slash; /* at the end of the path: what is no directory is none */
 	int dirfd;
 	unsigned long path; /* guest address */
 	unsigned long flags; /* of open(), or AT_* */
@@ -248,6 +256,7 @@ static char *proc_path(struct pathcall *c, struct hc_mem *mem)
 	if (path[0] != '/' &&
 	    (!may_be_ours(last_part(path)) || !prepend_directory(c->dirfd, path, (size_t)n)))
 		return NULL;
+	c->slash = path[strlen(path) - 1] == '/';
 	normalise(path);
 	if (strlen(path) >= PROC_PATH_MAX - 16)
 		return NULL;
@@ -306,14 +315,15 @@ static long copy_out(struct pathcall *c, long ret, const void *src, size_t n)
 	return copy_to_mm(c->t->task.mm, c->args[c->out], src, n) ? -EFAULT : ret;
 }
 
-static long exe_readlink(struct pathcall *c, const char *exe)
+static long answer_readlink(struct pathcall *c, const char *target)
 {
-	size_t n = min(strlen(exe), c->args[c->out + 1]);
+	size_t n = min(strlen(target), c->args[c->out + 1]);
 
-	return (int)c->args[c->out + 1] <= 0 ? -EINVAL : copy_out(c, (long)n, exe, n);
+	return (int)c->args[c->out + 1] <= 0 ? -EINVAL : copy_out(c, (long)n, target, n);
 }
 
-static long exe_call(struct pathcall *c, const char *exe)
+/* The call on the host's file at path instead. runs: a program that runs. */
+static long call_on(struct pathcall *c, const char *path, bool runs)
 {
 	u8 statbuf[256] __aligned(8);
 	unsigned long flags = c->flags;
@@ -321,20 +331,20 @@ static long exe_call(struct pathcall *c, const char *exe)
 
 	switch (c->use) {
 	case USE_OPEN:
-		if ((c->flags & HOST_O_ACCMODE) && !(c->flags & HOST_O_PATH))
-			return -ETXTBSY; /* it runs */
-		return hc_call(__NR_open, exe, c->flags, c->mode);
+		if (runs && (c->flags & HOST_O_ACCMODE) && !(c->flags & HOST_O_PATH))
+			return -ETXTBSY;
+		return hc_call(__NR_open, path, c->flags, c->mode);
 	case USE_STAT:
-		ret = host_syscall(__NR_newfstatat, HOST_AT_FDCWD, exe, statbuf, flags);
+		ret = host_syscall(__NR_newfstatat, HOST_AT_FDCWD, path, statbuf, flags);
 		return copy_out(c, ret, statbuf, sizeof(struct host_stat));
 	case USE_STATX:
-		ret = host_syscall(__NR_statx, HOST_AT_FDCWD, exe, flags, c->args[3], statbuf);
+		ret = host_syscall(__NR_statx, HOST_AT_FDCWD, path, flags, c->args[3], statbuf);
 		return copy_out(c, ret, statbuf, sizeof(statbuf));
 	case USE_READLINK:
-		return exe_readlink(c, exe);
+		return answer_readlink(c, path);
 	case USE_ACCESS:
-		return flags ? host_syscall(__NR_faccessat2, HOST_AT_FDCWD, exe, c->mode, flags)
-			     : host_syscall(__NR_access, exe, c->mode);
+		return flags ? host_syscall(__NR_faccessat2, HOST_AT_FDCWD, path, c->mode, flags)
+			     : host_syscall(__NR_access, path, c->mode);
 	}
 	return SYSCALL_NOT_OURS;
 }
@@ -350,7 +360,75 @@ static long do_exe(struct pathcall *c, struct hc_mem *mem, pid_t pid)
 	if (!exe)
 		return -ENOMEM;
 	ret = exe_of(pid, exe, HC_PATH_MAX);
-	return ret ? ret : exe_call(c, exe);
+	return ret ? ret : call_on(c, exe, true);
+}
+
+/* ---- /proc/<pid>/map_files --------------------------------------------------------------- */
+
+/* The name of a link in map_files, whose slash is overwritten; NULL: path is none. */
+static char *link_in_map_files(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	if (slash < path + 10 || memcmp(slash - 10, "/map_files", 10) != 0)
+		return NULL;
+	*slash = '\0';
+	return slash + 1;
+}
+
+/* lstat() and its like, of the link. */
+static long map_files_link_stat(struct pathcall *c, const char *dir, const char *name,
+				const struct file *file)
+{
+	u8 statxbuf[256] __aligned(8) = { 0 };
+	struct host_stat st = { 0 };
+	long ret = map_files_lstat(dir, name, file, &st);
+
+	if (c->use == USE_STAT || ret)
+		return copy_out(c, ret, &st, sizeof(st));
+	ret = host_syscall(__NR_statx, HOST_AT_FDCWD, dir, c->flags, c->args[3], statxbuf);
+	*(u32 *)(statxbuf + STATX_NLINK) = (u32)st.st_nlink;
+	*(u16 *)(statxbuf + STATX_MODE) = (u16)st.st_mode;
+	*(u64 *)(statxbuf + STATX_INO) = st.st_ino;
+	*(u64 *)(statxbuf + STATX_SIZE) = (u64)st.st_size;
+	return copy_out(c, ret, statxbuf, sizeof(statxbuf));
+}
+
+static bool is_exe_of(pid_t pid, const struct file *file)
+{
+	struct mm_struct *mm = get_task_mm(pid);
+	bool same = mm && mm->exe_file && mm->exe_file->f_inode == file->f_inode;
+
+	if (mm)
+		mmput(mm);
+	return same;
+}
+
+static long do_map_files(struct pathcall *c, struct hc_mem *mem, const char *dir, const char *name,
+			 pid_t pid)
+{
+	struct file *file;
+	char *target;
+	long ret;
+
+	ret = map_files_link(pid, name, &file);
+	if (ret)
+		return ret;
+	target = hc_alloc(mem, HC_PATH_MAX);
+	if (c->slash)
+		ret = -ENOTDIR;
+	else if (!target)
+		ret = -ENOMEM;
+	else if (c->use == USE_READLINK)
+		ret = answer_readlink(c, file->f_path);
+	else if (c->nofollow)
+		ret = c->use == USE_OPEN ? -ELOOP : map_files_link_stat(c, dir, name, file);
+	else
+		ret = map_files_target(file, target, HC_PATH_MAX);
+	if (!ret && !c->nofollow && c->use != USE_READLINK)
+		ret = call_on(c, target, is_exe_of(pid, file));
+	fput(file);
+	return ret;
 }
 
 /* ---- The call ---------------------------------------------------------------------------- */
@@ -366,16 +444,6 @@ static bool hidden_fd(const char *path)
 	    (memcmp(name - 4, "/fd/", 4) != 0 && (dir < 8 || memcmp(name - 8, "/fdinfo/", 8) != 0)))
 		return false;
 	return !kstrtoul(name, 10, &fd) && fd <= INT_MAX && native_fd_reserved(fd);
-}
-
-/* /proc/<pid>/map_files, or a link in it. */
-static bool is_map_files(const char *path)
-{
-	const char *name = last_part(path), *dir = name - 1;
-
-	if (!strcmp(name, "map_files"))
-		return true;
-	return dir >= path + 10 && !memcmp(dir - 10, "/map_files", 10);
 }
 
 static pid_t group_of(pid_t pid)
@@ -401,6 +469,9 @@ static long open_ours(struct pathcall *c, char *path, enum proc_kind kind, pid_t
 	case PROC_PID_OOM_ADJ:
 		name_pid(c->t, path);
 		return proc_oom_file_open(path, kind, group_of(pid), c->flags);
+	case PROC_PID_MAP_FILES:
+		proc_dir_opened();
+		return SYSCALL_NOT_OURS;
 	case PROC_PID_MEM:
 	case PROC_PID_PAGEMAP:
 		proc_mem_opened();
@@ -416,7 +487,7 @@ static long open_ours(struct pathcall *c, char *path, enum proc_kind kind, pid_t
 
 static long do_pathcall(struct pathcall *c, struct hc_mem *mem)
 {
-	char *path = proc_path(c, mem);
+	char *path = proc_path(c, mem), *name;
 	enum proc_kind kind;
 	pid_t pid = 0;
 
@@ -424,12 +495,16 @@ static long do_pathcall(struct pathcall *c, struct hc_mem *mem)
 		return SYSCALL_NOT_OURS;
 	if (hidden_fd(path))
 		return -ENOENT;
-	/* The host's mappings are no affair of a guest's. */
-	if (is_map_files(path))
-		return -EACCES;
+	name = link_in_map_files(path);
+	if (name)
+		return proc_lookup(path, &c->t->task, &pid) == PROC_PID_MAP_FILES
+			       ? do_map_files(c, mem, path, name, pid)
+			       : -ENOENT;
 	kind = is_cpu_list(path) ? SYS_CPU_LIST : proc_lookup(path, &c->t->task, &pid);
 	if (kind == PROC_NONE && !strncmp(path, SYS_VM_DIR "/", sizeof(SYS_VM_DIR)))
 		return -ENOENT; /* not built, whatever the host has */
+	if (c->slash && kind != PROC_NONE && kind != PROC_PID_MAP_FILES)
+		return SYSCALL_NOT_OURS;
 	if (kind == PROC_PID_EXE)
 		return do_exe(c, mem, pid);
 	if (c->use != USE_OPEN)

@@ -19,6 +19,7 @@
 #define SEEK_CUR 1
 #define F_GETFL 3
 #define MFD_CLOEXEC 1u
+#define DIR_PATH_MAX 64
 #define HOST_TEXT_FIRST 16384ul
 #define HOST_TEXT_MAX (4ul << 20)
 
@@ -378,32 +379,28 @@ void proc_dir_opened(void)
 	WRITE_ONCE(any_dir, true);
 }
 
-struct dirent64 {
-	u64 ino;
-	s64 off;
-	u16 reclen;
-	u8 type;
-	char name[];
-};
-
 enum dir_kind {
 	DIR_OTHER,
 	DIR_FD, /* of descriptors */
 	DIR_SYS_VM,
+	DIR_MAP_FILES,
 };
 
-static enum dir_kind dir_kind(unsigned long fd)
+/* target: room for the path. */
+static enum dir_kind dir_kind(unsigned long fd, char *target)
 {
-	char link[48], target[64];
+	char link[48];
 	long n;
 
 	snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", (int)fd);
-	n = host_syscall(__NR_readlink, link, target, sizeof(target) - 1);
+	n = host_syscall(__NR_readlink, link, target, DIR_PATH_MAX - 1);
 	if (n < 9 || strncmp(target, "/proc/", 6))
 		return DIR_OTHER;
 	target[n] = '\0';
 	if (!strcmp(target, SYS_VM_DIR))
 		return DIR_SYS_VM;
+	if (n > 10 && !strcmp(target + n - 10, "/map_files"))
+		return DIR_MAP_FILES;
 	if (!strcmp(target + n - 3, "/fd") || !strcmp(target + n - 7, "/fdinfo"))
 		return DIR_FD;
 	return DIR_OTHER;
@@ -440,12 +437,13 @@ long proc_dir_getdents(struct native_task *t, const unsigned long *args)
 {
 	size_t size = min((size_t)(u32)args[2], 32768ul);
 	enum dir_kind kind = DIR_OTHER;
+	char path[DIR_PATH_MAX];
 	struct hc_mem mem;
 	long ret;
 	u8 *buf;
 
 	if (READ_ONCE(any_dir) && !native_fd_reserved(args[0]))
-		kind = dir_kind(args[0]);
+		kind = dir_kind(args[0], path);
 	if (kind == DIR_OTHER)
 		return SYSCALL_NOT_OURS;
 	hc_mem_init(&mem);
@@ -455,6 +453,10 @@ long proc_dir_getdents(struct native_task *t, const unsigned long *args)
 	do {
 		size_t n;
 
+		if (kind == DIR_MAP_FILES) {
+			ret = map_files_getdents(t, path, args[0], buf, size);
+			break;
+		}
 		ret = host_syscall(__NR_getdents64, args[0], buf, size);
 		if (ret <= 0)
 			break;

@@ -38,6 +38,26 @@ void proc_mem_opened(void);
 /* A call that reads or writes args[0]; SYSCALL_NOT_OURS if that is none of these. */
 long proc_mem_rw(struct native_task *t, unsigned long nr, const unsigned long *args);
 
+/* mapfiles.c: what map_files in dir lists from fd's position on, in kernel memory; bytes, negative errno. */
+long map_files_getdents(struct native_task *t, const char *dir, unsigned long fd, u8 *buf,
+			size_t size);
+/* The link of that name, as proc_map_file(), or -EACCES. */
+long map_files_link(pid_t pid, const char *name, struct file **file);
+/* A path of the host's that leads to the file. 0; -EPERM, -ENXIO, -ENAMETOOLONG. */
+long map_files_target(const struct file *file, char *buf, size_t size);
+/* What lstat() tells of the link. 0 or negative errno. */
+long map_files_lstat(const char *dir, const char *name, const struct file *file,
+		     struct host_stat *st);
+
+/* An entry of a directory, as getdents64() has it. */
+struct dirent64 {
+	u64 ino;
+	s64 off;
+	u16 reclen;
+	u8 type;
+	char name[];
+};
+
 /* A directory /proc/.../fd or /proc/sys/vm was opened: from now on listings are looked at. */
 void proc_dir_opened(void);
 /*

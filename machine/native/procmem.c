@@ -145,12 +145,6 @@ static long transfer_all(struct mem_file *f, const struct host_iovec *iov, long 
 	return done ? done : ret;
 }
 
-/* Frame numbers are for those only who may know everything. */
-static bool may_see_frames(void)
-{
-	return machine_capable(CAP_SYS_ADMIN);
-}
-
 static long do_mem_rw(struct mem_file *f, struct hostio *io, const struct host_iovec *iov, long nr)
 {
 	long fd = hc_fd((unsigned long)io->fd);
@@ -190,7 +184,8 @@ long proc_mem_rw(struct native_task *t, unsigned long nr, const unsigned long *a
 
 		ret = hostio_issue(&io, &bad, 1);
 	} else if (ret >= 0) {
-		f.show_pfn = f.kind == PROC_PID_PAGEMAP && may_see_frames();
+		/* Frame numbers are for those only who may know everything. */
+		f.show_pfn = f.kind == PROC_PID_PAGEMAP && machine_capable(CAP_SYS_ADMIN);
 		ret = do_mem_rw(&f, &io, iov, ret);
 	}
 	if (f.mm)
