@@ -32,10 +32,10 @@ static const u64 only[_NSIG + 1] = {
 };
 
 /*
- * The host's core file tells the parent that there is one, as its limit permits. It holds nothing: what it
- * could is the machine's memory.
+ * The host's core file tells the parent that there is one, as its limit permits. Of a process that is not
+ * made for it (core_build()) it holds nothing: what it could is the machine's memory.
  */
-static void prepare_core(int sig)
+static void prepare_core(int sig, bool built)
 {
 	u64 no_core[2] = { 0, 0 };
 	long fd = -1, n = 0;
@@ -43,17 +43,18 @@ static void prepare_core(int sig)
 	if (default_is_core(sig))
 		fd = host_syscall(__NR_open, "/proc/self/coredump_filter", HOST_O_WRONLY, 0);
 	if (fd >= 0) {
-		n = host_syscall(__NR_write, fd, "0", 1);
+		n = host_syscall(__NR_write, fd, built ? "1" : "0", 1);
 		host_syscall(__NR_close, fd);
 	}
 	if (n != 1)
 		host_syscall(__NR_setrlimit, RLIMIT_CORE, no_core);
 }
 
-static void die_as(struct native_task *t, int wait_status) __attribute__((noreturn));
+static void die_as(struct native_task *t, int wait_status, struct core_frame *core)
+	__attribute__((noreturn));
 
 /* The host process ends so that its parent sees wait_status. The CPU was given back. */
-static void die_as(struct native_task *t, int wait_status)
+static void die_as(struct native_task *t, int wait_status, struct core_frame *core)
 {
 	int sig = wait_status & 0x7f;
 
@@ -62,9 +63,11 @@ static void die_as(struct native_task *t, int wait_status)
 	if (sig) {
 		struct k_sigaction dfl = { .flags = SA_RESTORER,
 					   .restorer = (unsigned long)native_restorer };
-		prepare_core(sig);
+		prepare_core(sig, core);
 		if (sig != SIGKILL)
 			host_syscall(__NR_rt_sigaction, sig, &dfl, NULL, 8);
+		if (core)
+			core_die(core, sig);
 		native_gone(__NR_exit_group, 128 + sig, sig, &only[sig]);
 	}
 	native_gone(__NR_exit_group, wait_status >> 8 & 0xff, 0, NULL);
@@ -82,11 +85,12 @@ void hmm_wait_alone(struct native_task *t)
 		machine_wait(&t->hmm->running, n, 100000);
 }
 
-static void process_exit(struct native_task *t, int wait_status)
+static struct core_frame *process_exit(struct native_task *t, int wait_status)
 {
 	struct hmm *hmm = t->hmm;
 	struct native_task *leader = hmm->leader;
 	struct mm_struct *mm = t->task.mm;
+	struct core_frame *core = NULL;
 
 	hmm_wait_alone(t);
 	record_image(hmm, mm);
@@ -94,6 +98,8 @@ static void process_exit(struct native_task *t, int wait_status)
 	trace(TRACE_EXIT, 0, (u64)wait_status, trace_clock());
 	__atomic_store_n(&hmm->dying, true, __ATOMIC_SEQ_CST);
 	hmm_detach(hmm);
+	if (hmm->core)
+		core = core_build(t, wait_status & 0x7f);
 	mmput(task_set_mm(&t->task, NULL));
 	if (leader != t) {
 		/* Parked, and never to run again. */
@@ -103,6 +109,7 @@ static void process_exit(struct native_task *t, int wait_status)
 		signal_put(leader->task.signal);
 		native_task_bury(leader);
 	}
+	return core;
 }
 
 static void thread_gone(struct native_task *t)
@@ -144,6 +151,7 @@ void do_exit(struct native_task *t, int wait_status)
 {
 	struct signal_struct *signal = t->task.signal;
 	struct hmm *hmm = t->hmm;
+	struct core_frame *core;
 	bool last, handed;
 
 	futex_exit_task(&t->task);
@@ -168,7 +176,7 @@ void do_exit(struct native_task *t, int wait_status)
 		native_gone(__NR_exit, 0, 0, (const u64 *)&hmm->running);
 	}
 	wait_status = signal->group_exit ? signal->group_exit_code : hmm->leader_status;
-	process_exit(t, wait_status);
+	core = process_exit(t, wait_status);
 	thread_gone(t);
-	die_as(t, wait_status);
+	die_as(t, wait_status, core);
 }

@@ -189,6 +189,7 @@ struct hmm {
 	u32 running; /* host threads not yet gone, a parked leader left out */
 	u32 exec_seq; /* futex: bumped when a thread exits */
 	struct native_task *exec_thread; /* runs an exec; others are to go */
+	struct core_frame *core; /* coredump.c */
 	int leader_status; /* wait status the leader's own exit() asked for */
 	bool first; /* the program the machine was started for */
 	u8 thp_disable; /* prctl(PR_SET_THP_DISABLE), which is not for the host: RAM is huge pages */

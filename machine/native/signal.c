@@ -305,7 +305,7 @@ static const struct fpu_sw_bytes *fpu_sw(const u8 *fpu)
 	return (const struct fpu_sw_bytes *)(fpu + FPU_SW_RESERVED);
 }
 
-static size_t fpu_frame_size(const u8 *fpu)
+size_t fpu_frame_size(const u8 *fpu)
 {
 	return fpu_sw(fpu)->magic1 == FP_XSTATE_MAGIC1 ? fpu_sw(fpu)->extended_size : FXSAVE_SIZE;
 }
@@ -357,6 +357,7 @@ static bool fpu_frame_load(struct native_task *t, unsigned long ufpu)
 static void die_of(struct native_task *t, int sig)
 {
 	t->has_signal = false;
+	core_note(t);
 	signal_group_exit(t, sig);
 }
 

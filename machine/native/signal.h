@@ -118,6 +118,24 @@ bool default_is_core(int sig);
 /* What ends the process at once, without a core dump, unless it is blocked. */
 u64 signal_fatal_set(const struct native_task *t);
 void fpu_frame_init(u8 *fpu);
+size_t fpu_frame_size(const u8 *fpu); /* bytes, with its end mark */
+
+/* coredump.c: where the guest was when the signal came that ends it. */
+struct core_frame {
+	struct host_siginfo info;
+	struct host_ucontext uc;
+	size_t fpu_size;
+	u8 fpu[] __attribute__((aligned(64)));
+};
+/* t->siginfo is about to end the process: remember the first of its kind, if it means a core file. */
+void core_note(struct native_task *t);
+/*
+ * The last thread, mm still there, no flush comes any more: make the host process what its core file is to
+ * show, if it was noted that sig ends it. Frees the note. What core_die() takes, or NULL: there will be no file, or an empty one.
+ */
+struct core_frame *core_build(struct native_task *t, int sig);
+/* The action of sig is the host's default. */
+void core_die(struct core_frame *frame, int sig) __attribute__((noreturn));
 long wait_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
 long task_syscall(struct native_task *t, unsigned long nr, const unsigned long *args);
 

@@ -50,6 +50,7 @@ void hmm_put(struct hmm *hmm)
 	if (!atomic_dec_and_test(&hmm->count))
 		return;
 	hmm_forget_devices(hmm);
+	kfree(hmm->core);
 	kmem_cache_free(hmm_cachep, hmm);
 }
 

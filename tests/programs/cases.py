@@ -47,6 +47,7 @@ CASES = [
     guest('callsites'),
     guest('shm'),
     guest('sysctl'),
+    guest('core'),
     # A file system whose files were used can be unmounted.
     Case('umount', r'''
 exec 2>&1
