@@ -26,7 +26,6 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/rseq.h>
@@ -383,7 +382,7 @@ static void find_vdso(struct machine_params *p)
 		p->vdso_image = 0;
 }
 
-static bool aslr_wanted(void)
+static int aslr_level(void)
 {
 	FILE *f = fopen("/proc/sys/kernel/randomize_va_space", "r");
 	int level = 2;
@@ -393,7 +392,7 @@ static bool aslr_wanted(void)
 			level = 2;
 		fclose(f);
 	}
-	return level > 0 && !(personality(0xffffffff) & ADDR_NO_RANDOMIZE);
+	return level;
 }
 
 /* Whether system calls from outside the kernel's text can be caught by the host. */
@@ -427,7 +426,7 @@ static void build(struct machine *m, int keeper_fd)
 	p->fill_4k = m->opt->fill_4k;
 	p->trace = m->opt->trace;
 	p->verbose = m->opt->verbose;
-	p->randomize = aslr_wanted();
+	p->randomize = aslr_level();
 	p->thp_disable = (uint8_t)prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
 	prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
 	p->use_seccomp = forced(m, "seccomp") || !have_user_dispatch();

@@ -393,7 +393,7 @@ static void place_brk(struct linux_binprm *bprm, const struct elf_image *prog, b
 	bool moved = prog->ehdr.e_type == ET_DYN && !has_interp;
 	unsigned long brk = PAGE_ALIGN(moved ? ELF_ET_DYN_BASE : mm->brk);
 
-	if (bprm->randomize) {
+	if (bprm->randomize > 1) {
 		if (!moved)
 			brk += PAGE_SIZE;
 		brk += get_random_u64() % (BRK_RND_BYTES >> PAGE_SHIFT) << PAGE_SHIFT;

@@ -38,6 +38,8 @@
 /* What the machine may need around vdso_addr for [vvar] and [vdso]. */
 #define VDSO_ZONE (16 * PAGE_SIZE)
 
+int randomize_va_space = 2;
+
 u64 get_random_u64(void)
 {
 	u64 v;
@@ -284,22 +286,40 @@ static unsigned long stack_ceiling(const struct linux_binprm *bprm)
 	return TASK_SIZE_MAX;
 }
 
+/* Pages up or down, at random. */
+static unsigned long mmap_rnd(const struct linux_binprm *bprm)
+{
+	if (!bprm->randomize)
+		return 0;
+	return (get_random_u64() & ((1UL << MMAP_RND_BITS) - 1)) << PAGE_SHIFT;
+}
+
 /* Mappings go down from below the most that the stack can become. */
-static unsigned long mmap_base(const struct linux_binprm *bprm)
+static unsigned long mmap_base(const struct linux_binprm *bprm, unsigned long rnd)
 {
 	unsigned long top = stack_ceiling(bprm);
 	unsigned long gap = bprm->stack_limit.rlim_cur;
 	unsigned long pad = STACK_GUARD_GAP;
-	unsigned long rnd = 0;
 
-	if (bprm->randomize) {
+	if (bprm->randomize)
 		pad += STACK_RND_MASK << PAGE_SHIFT;
-		rnd = (get_random_u64() & ((1UL << MMAP_RND_BITS) - 1)) << PAGE_SHIFT;
-	}
 	if (gap + pad > gap)
 		gap += pad;
 	gap = clamp(gap, SZ_128M, TASK_SIZE_MAX / 6 * 5);
 	return PAGE_ALIGN(top - gap - rnd);
+}
+
+static void set_mmap_bases(const struct linux_binprm *bprm)
+{
+	struct mm_struct *mm = bprm->mm;
+	unsigned long rnd = mmap_rnd(bprm);
+
+	mm->mmap_legacy_base = PAGE_ALIGN(mm->task_size / 3) + rnd;
+	mm->mmap_base = mmap_base(bprm, rnd);
+	if (bprm->compat_layout) {
+		mm->mmap_base = mm->mmap_legacy_base;
+		mm->mmap_upward = true;
+	}
 }
 
 /* Where the machine will map its vdso, after us; 0 if it has none. */
@@ -337,7 +357,7 @@ int begin_new_exec(struct linux_binprm *bprm)
 	if (task)
 		mm_set_rlimits(mm, task->signal);
 	mm->rlim_stack = bprm->stack_limit.rlim_cur;
-	mm->mmap_base = mmap_base(bprm);
+	set_mmap_bases(bprm);
 	return reserve_vdso_zone(bprm);
 }
 

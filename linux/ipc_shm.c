@@ -27,6 +27,7 @@
 #define IPC_CREAT 01000
 #define IPC_EXCL 02000
 #define SHM_HUGETLB 04000
+#define SHM_NORESERVE 010000
 #define SHM_RDONLY 010000
 #define SHM_RND 020000
 #define SHM_REMAP 040000
@@ -233,6 +234,15 @@ static int shm_add_id(struct shmid_kernel *shp)
 	return 0;
 }
 
+/* VM_NORESERVE: nothing is promised. */
+static vm_flags_t shm_reserve(int flags)
+{
+	bool none = flags & SHM_NORESERVE &&
+		    READ_ONCE(sysctl_overcommit_memory) != OVERCOMMIT_NEVER;
+
+	return none ? VM_NORESERVE : 0;
+}
+
 static long shm_create(struct task_struct *task, s32 key, unsigned long size, int flags)
 {
 	unsigned long pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
@@ -248,7 +258,7 @@ static long shm_create(struct task_struct *task, s32 key, unsigned long size, in
 	shp = kmem_cache_zalloc(shm_cachep, GFP_KERNEL);
 	if (!shp)
 		return -ENOMEM;
-	shp->inode = shmem_inode_new((loff_t)(pages << PAGE_SHIFT));
+	shp->inode = shmem_inode_new(task->mm, (loff_t)(pages << PAGE_SHIFT), shm_reserve(flags));
 	if (IS_ERR(shp->inode)) {
 		kmem_cache_free(shm_cachep, shp);
 		return -ENOMEM;

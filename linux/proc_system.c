@@ -102,7 +102,7 @@ void meminfo_show(struct seq_file *m)
 	seq_kb(m, "KernelStack:    ", node_page_state(NR_KERNEL_STACK_KB));
 	seq_kb(m, "PageTables:     ", pages_to_kb(node_page_state(NR_PAGETABLE)));
 	show_zeros(m, misc, ARRAY_SIZE(misc));
-	seq_kb(m, "CommitLimit:    ", pages_to_kb(ram / 2 + total_swap_pages));
+	seq_kb(m, "CommitLimit:    ", pages_to_kb(vm_commit_limit()));
 	seq_kb(m, "Committed_AS:   ", pages_to_kb(max(atomic_long_read(&vm_committed_as), 0L)));
 	seq_kb(m, "VmallocTotal:   ", 34359738367UL);
 	show_zeros(m, huge, ARRAY_SIZE(huge));

@@ -51,6 +51,23 @@ static int store_nothing(const struct ctl_table *table, const unsigned long *val
 
 static unsigned long no_hugepages;
 
+/* Of the two ways to set the limit the latest counts, and reads of the other say 0. */
+static int store_overcommit_ratio(const struct ctl_table *table, const unsigned long *values)
+{
+	(void)table;
+	WRITE_ONCE(sysctl_overcommit_kbytes, 0);
+	WRITE_ONCE(sysctl_overcommit_ratio, (int)values[0]);
+	return 0;
+}
+
+static int store_overcommit_kbytes(const struct ctl_table *table, const unsigned long *values)
+{
+	(void)table;
+	WRITE_ONCE(sysctl_overcommit_ratio, 0);
+	WRITE_ONCE(sysctl_overcommit_kbytes, values[0]);
+	return 0;
+}
+
 static const struct ctl_table sysctl_table[] = {
 	{ "kernel/shm_next_id", CTL_INT, &shm_next_id, .max = INT_MAX },
 	{ "kernel/shm_rmid_forced", CTL_INT, &shm_rmid_forced, .max = 1,
@@ -58,7 +75,15 @@ static const struct ctl_table sysctl_table[] = {
 	{ "kernel/shmall", CTL_ULONG, &shm_ctlall, .max = -1 },
 	{ "kernel/shmmax", CTL_ULONG, &shm_ctlmax, .max = -1 },
 	{ "kernel/shmmni", CTL_INT, &shm_ctlmni, .max = IPCMNI },
+	{ "kernel/randomize_va_space", CTL_INT, &randomize_va_space, .max = INT_MAX },
+	{ "vm/admin_reserve_kbytes", CTL_ULONG, &sysctl_admin_reserve_kbytes, .max = -1 },
 	{ "vm/max_map_count", CTL_INT, &sysctl_max_map_count, .max = INT_MAX },
+	{ "vm/overcommit_kbytes", CTL_ULONG, &sysctl_overcommit_kbytes, .max = -1,
+	  .store = store_overcommit_kbytes },
+	{ "vm/overcommit_memory", CTL_INT, &sysctl_overcommit_memory, .max = OVERCOMMIT_NEVER },
+	{ "vm/overcommit_ratio", CTL_INT, &sysctl_overcommit_ratio, .max = INT_MAX,
+	  .store = store_overcommit_ratio },
+	{ "vm/user_reserve_kbytes", CTL_ULONG, &sysctl_user_reserve_kbytes, .max = -1 },
 	{ "vm/mmap_min_addr", CTL_ULONG, &mmap_min_addr, .max = -1, .store = store_mmap_min_addr },
 	{ "vm/nr_hugepages", CTL_ULONG, &no_hugepages, .max = -1, .store = store_nothing },
 	{ "vm/nr_overcommit_hugepages", CTL_ULONG, &no_hugepages, .max = -1,

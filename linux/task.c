@@ -177,6 +177,7 @@ void mm_set_rlimits(struct mm_struct *mm, struct signal_struct *signal)
 	spin_lock(&signal->siglock);
 	mm->rlim_as = signal->rlim[RLIMIT_AS_].rlim_cur;
 	mm->rlim_data = signal->rlim[RLIMIT_DATA_].rlim_cur;
+	mm->rlim_data_max = signal->rlim[RLIMIT_DATA_].rlim_max;
 	mm->rlim_stack = signal->rlim[RLIMIT_STACK_].rlim_cur;
 	mm->rlim_memlock = signal->rlim[RLIMIT_MEMLOCK_].rlim_cur;
 	spin_unlock(&signal->siglock);

@@ -47,10 +47,11 @@ static void mm_init_fields(struct mm_struct *mm)
 	init_rwsem(&mm->mmap_lock);
 	spin_lock_init(&mm->page_table_lock);
 	mm->task_size = TASK_SIZE_MAX;
-	mm->rlim_as = mm->rlim_data = ~0UL;
+	mm->rlim_as = mm->rlim_data = mm->rlim_data_max = ~0UL;
 	mm->rlim_stack = mm->rlim_memlock = DEFAULT_RLIMIT;
 	mm->mmap_base =
 		PAGE_ALIGN(mm->task_size - MIN_STACK_ROOM - STACK_GUARD_GAP - STACK_RANDOM_ROOM);
+	mm->mmap_legacy_base = PAGE_ALIGN(mm->task_size / 3);
 	mm->id = (unsigned long)atomic_long_inc_return(&last_id);
 }
 
@@ -119,6 +120,8 @@ void mmdrop(struct mm_struct *mm)
 static void dup_mm_fields(struct mm_struct *mm, const struct mm_struct *old)
 {
 	mm->mmap_base = old->mmap_base;
+	mm->mmap_upward = old->mmap_upward;
+	mm->mmap_legacy_base = old->mmap_legacy_base;
 	mm->task_size = old->task_size;
 	mm->start_code = old->start_code;
 	mm->end_code = old->end_code;
@@ -134,6 +137,7 @@ static void dup_mm_fields(struct mm_struct *mm, const struct mm_struct *old)
 	memcpy(mm->saved_auxv, old->saved_auxv, sizeof(mm->saved_auxv));
 	mm->rlim_as = old->rlim_as;
 	mm->rlim_data = old->rlim_data;
+	mm->rlim_data_max = old->rlim_data_max;
 	mm->rlim_stack = old->rlim_stack;
 	mm->rlim_memlock = old->rlim_memlock;
 	mm->membarrier_state = old->membarrier_state;
@@ -150,7 +154,7 @@ static struct vm_area_struct *dup_vma(struct mm_struct *mm, struct vm_area_struc
 	vma->vm_mm = mm;
 	if ((!(src->vm_flags & VM_WIPEONFORK) && anon_vma_fork(vma, src)) ||
 	    rt_preallocate(&mm->mm_rt, 1, GFP_KERNEL) ||
-	    (src->vm_flags & VM_ACCOUNT && vm_enough_memory(vma_pages(src)))) {
+	    (src->vm_flags & VM_ACCOUNT && vm_enough_memory(mm, vma_pages(src)))) {
 		unlink_anon_vmas(vma);
 		vm_area_free(vma);
 		return ERR_PTR(-ENOMEM);

@@ -73,6 +73,7 @@ static unsigned long inode_destroy(struct inode *inode)
 	freed = delete_from_page_cache_range(mapping, 0, ULONG_MAX);
 	mutex_unlock(&mapping->lock);
 	shmem_evict_inode(inode);
+	vm_unacct_memory(inode->i_committed);
 	if (inode->i_blkdev)
 		machine_block_release(inode->i_blkdev);
 	kmem_cache_free(inode_cachep, inode);

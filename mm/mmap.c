@@ -8,7 +8,8 @@
  *	+------+-----+------+-----------+--------------+---------+--------+
  *
  * A mapping without a wish goes to the highest hole below mmap_base, and when there is none to the
- * lowest above task_size / 3 (as Linux on x86-64). Below a stack VMA STACK_GUARD_GAP stays free.
+ * lowest above mmap_legacy_base, a third of the way up (as Linux on x86-64). Programs with the personality
+ * ADDR_COMPAT_LAYOUT get the lowest hole at once. Below a stack VMA STACK_GUARD_GAP stays free.
  *
  * The order of the checks is Linux's, since a program sees the first one that fails. A mapping over
  * others (MAP_FIXED) cuts these first, then gets all the memory it needs, and only then unmaps them:
@@ -97,7 +98,7 @@ static bool range_is_free(struct mm_struct *mm, unsigned long addr, unsigned lon
 static unsigned long arch_get_unmapped_area(struct mm_struct *mm, unsigned long addr,
 					    unsigned long len, unsigned long flags)
 {
-	unsigned long low = PAGE_ALIGN(mm->task_size / 3), high = mm->task_size;
+	unsigned long low = mm->mmap_legacy_base, high = mm->task_size;
 
 	if (flags & MAP_32BIT) {
 		low = MAP_32BIT_START;
@@ -118,7 +119,7 @@ static unsigned long arch_get_unmapped_area_topdown(struct mm_struct *mm, unsign
 {
 	unsigned long hint = addr & PAGE_MASK;
 
-	if (flags & MAP_32BIT)
+	if (flags & MAP_32BIT || mm->mmap_upward)
 		return arch_get_unmapped_area(mm, addr, len, flags);
 	if (hint && mm->task_size - len >= hint && range_is_free(mm, hint, len))
 		return hint;
@@ -281,9 +282,9 @@ static int check_anon_mapping(struct mmap_request *req)
 }
 
 /* The object behind MAP_SHARED | MAP_ANONYMOUS. */
-static struct file *shmem_zero_setup(unsigned long len)
+static struct file *shmem_zero_setup(const struct mmap_request *req)
 {
-	struct inode *inode = shmem_inode_new((loff_t)len);
+	struct inode *inode = shmem_inode_new(req->mm, (loff_t)req->len, req->vm_flags);
 	struct file *file;
 
 	if (IS_ERR(inode))
@@ -337,7 +338,7 @@ static struct file *backing_of(const struct mmap_request *req)
 {
 	if (req->file && !(req->file->f_inode->i_kind == INODE_ZERO && req->vm_flags & VM_SHARED))
 		return get_file(req->file);
-	return req->vm_flags & VM_SHARED ? shmem_zero_setup(req->len) : NULL;
+	return req->vm_flags & VM_SHARED ? shmem_zero_setup(req) : NULL;
 }
 
 /* Private memory that the program may write has to come from somewhere one day. */
@@ -358,7 +359,7 @@ static int charge_mapping(struct mmap_request *req, const struct munmap_counts *
 		return -ENOMEM;
 	if (req->vm_ops || !accountable_mapping(req->vm_flags))
 		return 0;
-	if (vm_enough_memory(pages - old->nr_accounted))
+	if (vm_enough_memory(req->mm, pages - old->nr_accounted))
 		return -ENOMEM;
 	vm_acct_memory(old->nr_accounted);
 	req->vm_flags |= VM_ACCOUNT;
@@ -457,7 +458,8 @@ static unsigned long do_mmap_locked(struct mmap_request *req)
 	err = req->file ? check_file_mapping(req) : check_anon_mapping(req);
 	if (err)
 		return (unsigned long)err;
-	if (req->flags & MAP_NORESERVE)
+	/* Where nothing is promised that may not be kept there is no asking for it. */
+	if (req->flags & MAP_NORESERVE && READ_ONCE(sysctl_overcommit_memory) != OVERCOMMIT_NEVER)
 		req->vm_flags |= VM_NORESERVE;
 	err = mmap_region(req);
 	return err ? (unsigned long)err : req->addr;
@@ -578,7 +580,7 @@ static int do_brk_flags(struct mm_struct *mm, unsigned long addr, unsigned long 
 	struct vma_merge m;
 
 	if (!may_expand_vm(mm, req.vm_flags, len >> PAGE_SHIFT) ||
-	    mm->map_count > sysctl_max_map_count || vm_enough_memory(len >> PAGE_SHIFT))
+	    mm->map_count > sysctl_max_map_count || vm_enough_memory(mm, len >> PAGE_SHIFT))
 		return -ENOMEM;
 	vma_merge_init(&m, mm, addr, addr + len);
 	m.next = NULL; /* the heap grows upward only */
@@ -665,7 +667,7 @@ static int acct_stack_growth(struct vm_area_struct *vma, unsigned long size, uns
 	if (!may_expand_vm(mm, vma->vm_flags, grow) || size > mm->rlim_stack ||
 	    !mlock_future_ok(mm, vma->vm_flags, grow << PAGE_SHIFT))
 		return -ENOMEM;
-	return vma->vm_flags & VM_ACCOUNT ? vm_enough_memory(grow) : 0;
+	return vma->vm_flags & VM_ACCOUNT ? vm_enough_memory(mm, grow) : 0;
 }
 
 int expand_stack_locked(struct vm_area_struct *vma, unsigned long addr)

@@ -34,7 +34,7 @@ static int recharge(const struct vm_area_struct *vma, unsigned long pages, vm_fl
 		return -ENOMEM;
 	if (old & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE) || vma->vm_flags & VM_PFNMAP)
 		return 0;
-	if (vm_enough_memory(pages))
+	if (vm_enough_memory(vma->vm_mm, pages))
 		return -ENOMEM;
 	*charged = pages;
 	*flags |= VM_ACCOUNT;

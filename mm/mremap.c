@@ -160,7 +160,7 @@ static int prep_move_vma(struct vma_remap *r)
 		err = may_split(r->vma, r->addr + r->old_len);
 	if (err || !(r->vma->vm_flags & VM_ACCOUNT))
 		return err;
-	if (vm_enough_memory(pages - min(freed, pages)))
+	if (vm_enough_memory(r->mm, pages - min(freed, pages)))
 		return -ENOMEM;
 	vm_acct_memory(min(freed, pages));
 	return 0;
@@ -314,7 +314,7 @@ static unsigned long expand_in_place(struct vma_remap *r)
 	vm_flags_t flags = vma->vm_flags;
 	struct vma_merge m;
 
-	if (flags & VM_ACCOUNT && vm_enough_memory(pages))
+	if (flags & VM_ACCOUNT && vm_enough_memory(r->mm, pages))
 		return (unsigned long)-ENOMEM;
 	vma_merge_init(&m, r->mm, vma->vm_end, vma->vm_end + delta);
 	vma_merge_like(&m, vma, vma->vm_pgoff + vma_pages(vma));

@@ -18,13 +18,20 @@
 /* Linux's internal tmpfs has an anonymous device number, 0:1 as a rule. */
 #define SHMEM_DEV 1
 
-struct inode *shmem_inode_new(loff_t size)
+struct inode *shmem_inode_new(struct mm_struct *mm, loff_t size, vm_flags_t flags)
 {
 	static atomic_long_t last_ino;
-	struct inode *inode = inode_alloc(INODE_SHMEM);
+	unsigned long pages = flags & VM_NORESERVE ? 0 : ((u64)size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	struct inode *inode;
 
-	if (!inode)
+	if (vm_enough_memory(mm, pages))
 		return ERR_PTR(-ENOMEM);
+	inode = inode_alloc(INODE_SHMEM);
+	if (!inode) {
+		vm_unacct_memory(pages);
+		return ERR_PTR(-ENOMEM);
+	}
+	inode->i_committed = pages;
 	inode->i_dev = SHMEM_DEV;
 	inode->i_ino = (u64)atomic_long_inc_return(&last_ino);
 	inode->i_size = size;

@@ -30,19 +30,17 @@
 #include <quire/pagemap.h>
 #include <quire/slab.h>
 #include <quire/string.h>
-#include <quire/swap.h>
 
 #include "vma.h"
 
 int sysctl_max_map_count = 65530;
-atomic_long_t vm_committed_as;
 
 static struct kmem_cache *vm_area_cachep;
 static struct kmem_cache *rt_node_cachep;
 
 void vma_init(void)
 {
-	atomic_long_set(&vm_committed_as, 0);
+	commit_init();
 	vm_area_cachep = kmem_cache_create("vm_area_struct", sizeof(struct vm_area_struct), 0,
 					   SLAB_PANIC, NULL);
 	rt_node_cachep = kmem_cache_create("range_tree_node", sizeof(struct rt_node), 0,
@@ -118,7 +116,10 @@ bool may_expand_vm(struct mm_struct *mm, vm_flags_t flags, unsigned long npages)
 {
 	if (mm->total_vm + npages > mm->rlim_as >> PAGE_SHIFT)
 		return false;
-	return !is_data_mapping(flags) || mm->data_vm + npages <= mm->rlim_data >> PAGE_SHIFT;
+	if (!is_data_mapping(flags) || mm->data_vm + npages <= mm->rlim_data >> PAGE_SHIFT)
+		return true;
+	/* A limit of 0 meant the heap alone, before it meant all data: some set it for that. */
+	return !mm->rlim_data && mm->data_vm + npages <= mm->rlim_data_max >> PAGE_SHIFT;
 }
 
 bool mlock_future_ok(struct mm_struct *mm, vm_flags_t flags, unsigned long bytes)
@@ -132,14 +133,6 @@ bool mlock_future_ok(struct mm_struct *mm, vm_flags_t flags, unsigned long bytes
 bool can_do_mlock(struct mm_struct *mm)
 {
 	return mm->rlim_memlock || machine_capable(CAP_IPC_LOCK);
-}
-
-int vm_enough_memory(unsigned long pages)
-{
-	if (pages > totalram_pages() + READ_ONCE(total_swap_pages))
-		return -ENOMEM;
-	vm_acct_memory(pages);
-	return 0;
 }
 
 /* ---- Making and linking --------------------------------------------------------------------- */

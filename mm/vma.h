@@ -35,6 +35,7 @@ struct vma_merge {
 
 /* Boot. */
 void vma_init(void);
+void commit_init(void);
 
 static inline bool in_mmap_hole(unsigned long start, unsigned long end)
 {
@@ -118,16 +119,6 @@ bool may_expand_vm(struct mm_struct *mm, vm_flags_t flags, unsigned long npages)
 /* Within RLIMIT_MEMLOCK, if the flags say that it would be locked. */
 bool mlock_future_ok(struct mm_struct *mm, vm_flags_t flags, unsigned long bytes);
 bool can_do_mlock(struct mm_struct *mm);
-/* Commit pages to be backed on demand: 0, or -ENOMEM when the machine could never hold them. */
-int vm_enough_memory(unsigned long pages);
-static inline void vm_acct_memory(unsigned long pages)
-{
-	atomic_long_add((long)pages, &vm_committed_as);
-}
-static inline void vm_unacct_memory(unsigned long pages)
-{
-	atomic_long_sub((long)pages, &vm_committed_as);
-}
 static inline void update_hiwater_vm(struct mm_struct *mm)
 {
 	if (mm->hiwater_vm < mm->total_vm)

@@ -49,6 +49,7 @@ struct inode {
 	atomic_t i_count; /* open files and VMAs through struct file; page cache alone holds none */
 	u64 i_dev, i_ino; /* identity; i_dev in the host's dev_t encoding (stat) */
 	loff_t i_size; /* bytes */
+	unsigned long i_committed; /* pages that were promised; given back at the end */
 	u64 i_version; /* change time of the host file in ns, when the cache was known good */
 	u64 i_blkdev; /* number for machine_block_rw(); 0 none */
 	const struct vm_operations_struct *i_vm_ops; /* of its VMAs; NULL: those of its kind */
@@ -99,8 +100,11 @@ void ihold(struct inode *inode);
  * short or inode_evict() is called. May sleep.
  */
 void iput(struct inode *inode);
-/* A new shared-memory object of size bytes with a reference. May sleep. */
-struct inode *shmem_inode_new(loff_t size);
+/*
+ * A new shared-memory object of size bytes with a reference, promised to mm unless flags have VM_NORESERVE.
+ * May sleep. ERR_PTR(-ENOMEM).
+ */
+struct inode *shmem_inode_new(struct mm_struct *mm, loff_t size, vm_flags_t flags);
 /* Free unused inodes with all their clean pages; returns pages freed. May sleep. */
 unsigned long prune_icache(unsigned long nr_pages);
 /* Before the file system of device dev is unmounted: its files that nobody uses go. May sleep. */

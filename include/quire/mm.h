@@ -419,8 +419,30 @@ bool memory_is_short(void);
 struct task_struct;
 long oom_badness(const struct task_struct *task);
 
-/* Committed_AS and the limit, in pages. */
-extern atomic_long_t vm_committed_as;
+/* ---- Promises (commit.c) -------------------------------------------------------------------- */
+
+extern atomic_long_t vm_committed_as; /* pages */
+enum {
+	OVERCOMMIT_GUESS,
+	OVERCOMMIT_ALWAYS,
+	OVERCOMMIT_NEVER,
+};
+extern int sysctl_overcommit_memory; /* OVERCOMMIT_* */
+extern int sysctl_overcommit_ratio; /* percent of RAM */
+extern unsigned long sysctl_overcommit_kbytes; /* instead of the ratio, unless 0 */
+extern unsigned long sysctl_user_reserve_kbytes, sysctl_admin_reserve_kbytes;
+/* What OVERCOMMIT_NEVER allows in all, in pages. */
+unsigned long vm_commit_limit(void);
+/* Promise mm (or nobody: NULL) that pages will be there when they are touched: 0 or -ENOMEM. Any context. */
+int vm_enough_memory(struct mm_struct *mm, unsigned long pages);
+static inline void vm_acct_memory(unsigned long pages)
+{
+	atomic_long_add((long)pages, &vm_committed_as);
+}
+static inline void vm_unacct_memory(unsigned long pages)
+{
+	atomic_long_sub((long)pages, &vm_committed_as);
+}
 
 /* printk over machine_log(). */
 void printk(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -170,7 +170,9 @@ struct mm_struct {
 	struct rw_semaphore mmap_lock;
 	spinlock_t page_table_lock; /* all table entries of this mm, and their entry into TLBs */
 
-	unsigned long mmap_base; /* top-down search starts here */
+	unsigned long mmap_base; /* the search starts here: top-down, unless */
+	bool mmap_upward;
+	unsigned long mmap_legacy_base; /* the search upward starts here */
 	unsigned long task_size;
 	int map_count; /* VMAs */
 	u32 flags; /* bits MMF_*, changed atomically */
@@ -197,6 +199,7 @@ struct mm_struct {
 	int membarrier_state; /* the registrations, as MEMBARRIER_CMD_REGISTER_* */
 	/* Resource limits in bytes; ~0UL none. The ABI layer keeps them as prlimit() sets them. */
 	unsigned long rlim_as, rlim_data, rlim_stack, rlim_memlock;
+	unsigned long rlim_data_max; /* the hard limit, which counts where rlim_data is 0 */
 	struct file *exe_file;
 	unsigned long id; /* distinct for each mm since boot */
 	struct list_head mmlist; /* all mms, under mmlist_lock */

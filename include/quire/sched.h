@@ -95,6 +95,7 @@ struct task_struct {
 	struct restart_block restart;
 	u64 cpus_allowed; /* sched_setaffinity(); 0: all. Under tasklist_lock */
 	struct mempolicy mempolicy; /* set_mempolicy(); its own affair */
+	u32 personality; /* PER_LINUX and flags below; its own affair */
 	atomic_t usage;
 };
 
@@ -156,6 +157,11 @@ struct file *machine_fget(int fd);
  * checked. ERR_PTR(-ENOENT, -EACCES ...). */
 struct file *machine_open_exec(const char *path);
 
+/* Of personality(2); the others are the host's affair. */
+#define ADDR_NO_RANDOMIZE 0x0040000u
+#define ADDR_COMPAT_LAYOUT 0x0200000u
+#define READ_IMPLIES_EXEC 0x0400000u
+
 /* ---- linux/exec.c: building a program image ------------------------------------------------ */
 
 #define MAX_ARG_STRLEN (PAGE_SIZE * 32)
@@ -171,7 +177,9 @@ struct linux_binprm {
 	char interp_path[4096]; /* file loaded at last (after #!) */
 	struct mm_struct *mm; /* the new image; the caller's after success */
 	struct rlimit64 stack_limit; /* RLIMIT_STACK */
-	bool randomize; /* ASLR */
+	/* ASLR: 0 none, 1 of stack, mappings and programs, 2 of the heap as well. */
+	int randomize;
+	bool compat_layout; /* mappings go upward, from a third of the address space on */
 	/* Argument pages: strings packed from the top down, in kernel pages. */
 	struct page **arg_pages;
 	unsigned long arg_top, arg_pos; /* bytes; arg_pos falls */
@@ -186,6 +194,8 @@ struct linux_binprm {
 	struct file *exe; /* referenced by mm->exe_file too */
 	char comm[TASK_COMM_LEN];
 };
+
+extern int randomize_va_space; /* the level, for programs without ADDR_NO_RANDOMIZE */
 
 int bprm_init(struct linux_binprm *bprm, const char *filename);
 /* Copies a NULL-terminated vector of strings from user memory of mm (mm NULL: from kernel memory);

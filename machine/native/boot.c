@@ -74,6 +74,7 @@ static long do_boot(void *unused)
 		tlb_init();
 		callsite_init();
 		exec_init();
+		randomize_va_space = machine_params.randomize;
 		native_membarrier_init();
 		if (machine_params.fill_4k) {
 			anon_fault_max_order = 0;
@@ -187,6 +188,7 @@ static long first_guest_run(void *arg)
 		host_syscall(__NR_prlimit64, 0, i, NULL, &t->task.signal->rlim[i]);
 	t->task.signal->start_ns = machine_clock_ns();
 	t->task.uid = (u32)host_syscall(__NR_getuid);
+	t->task.personality = (u32)host_syscall(__NR_personality, ~0u);
 	proc_oom_adj_changed(t->hmm->tgid);
 	/* A frame to leave through; the FPU begins in its initial state. */
 	t->uc = (struct host_ucontext *)((((unsigned long)t + KSTACK_SIZE) & ~63ul) -

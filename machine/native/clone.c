@@ -255,6 +255,7 @@ static struct native_task *new_task(struct native_task *t, const struct clone_ar
 	nt->task.uid = t->task.uid;
 	nt->task.blocked = t->task.blocked;
 	nt->task.cpus_allowed = t->task.cpus_allowed;
+	nt->task.personality = t->task.personality;
 	nt->task.mempolicy = t->task.mempolicy;
 	nt->parent_gs = fastcall_guest_gs(t);
 	if (!(a->flags & CLONE_VM) || (a->flags & CLONE_VFORK)) {

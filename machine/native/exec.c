@@ -153,14 +153,6 @@ static int map_vdso(struct mm_struct *mm)
 	return ret;
 }
 
-static void set_mm_limits(struct mm_struct *mm, const struct signal_struct *signal)
-{
-	mm->rlim_as = signal->rlim[RLIMIT_AS_].rlim_cur;
-	mm->rlim_data = signal->rlim[RLIMIT_DATA_].rlim_cur;
-	mm->rlim_stack = signal->rlim[RLIMIT_STACK_].rlim_cur;
-	mm->rlim_memlock = signal->rlim[RLIMIT_MEMLOCK_].rlim_cur;
-}
-
 /* On the host leader, alone in its group: become the new program. */
 static void begin_new_exec(struct native_task *t, struct linux_binprm *bprm)
 {
@@ -179,7 +171,7 @@ static void begin_new_exec(struct native_task *t, struct linux_binprm *bprm)
 	bprm->mm = NULL;
 	if (old)
 		mmput(old);
-	set_mm_limits(t->task.mm, t->task.signal);
+	mm_set_rlimits(t->task.mm, t->task.signal);
 	signal_flush_handlers(t);
 	close_on_exec();
 	memcpy(t->task.comm, bprm->comm, TASK_COMM_LEN);
@@ -301,7 +293,9 @@ static struct linux_binprm *bprm_new(struct native_task *t, const char *path)
 		return ERR_PTR(-ENOMEM);
 	}
 	bprm->stack_limit = t->task.signal->rlim[RLIMIT_STACK_];
-	bprm->randomize = machine_params.randomize;
+	if (!(t->task.personality & ADDR_NO_RANDOMIZE))
+		bprm->randomize = READ_ONCE(randomize_va_space);
+	bprm->compat_layout = t->task.personality & ADDR_COMPAT_LAYOUT;
 	bprm->vdso_addr = machine_params.vdso_image;
 	bprm->hwcap = machine_params.hwcap;
 	bprm->hwcap2 = machine_params.hwcap2;

@@ -199,6 +199,18 @@ static long sys_setuid(struct native_task *t, unsigned long nr, const unsigned l
 	return ret;
 }
 
+/* What changes the host's mappings must not reach the host. */
+static long sys_personality(struct native_task *t, u32 persona)
+{
+	u32 old = t->task.personality;
+
+	if (persona != ~0u) {
+		host_syscall(__NR_personality, persona & ~(u32)READ_IMPLIES_EXEC);
+		t->task.personality = persona;
+	}
+	return old;
+}
+
 long task_syscall(struct native_task *t, unsigned long nr, const unsigned long *args)
 {
 	switch (nr) {
@@ -215,6 +227,8 @@ long task_syscall(struct native_task *t, unsigned long nr, const unsigned long *
 		return sys_getppid();
 	case __NR_sysinfo:
 		return sys_sysinfo(t, args[0]);
+	case __NR_personality:
+		return sys_personality(t, (u32)args[0]);
 	case __NR_setuid:
 	case __NR_setreuid:
 	case __NR_setresuid:

@@ -38,7 +38,7 @@ struct machine_params {
 	bool fill_4k;
 	bool trace;
 	bool verbose;
-	bool randomize; /* ASLR, as the host would for this process */
+	int32_t randomize; /* the host's randomize_va_space */
 	int64_t fail_slab, fail_page; /* the Nth allocation fails; 0: none */
 	bool use_seccomp; /* user dispatch is not available */
 	bool patch_calls; /* call sites used often become jumps */

@@ -61,6 +61,8 @@ unshare -m sh -c 'mount -t tmpfs none m && cp /bin/true /bin/ls m && m/true && m
     guest('stack'),
     guest('memory'),
     guest('vmcalls'),
+    guest('limits'),
+    guest('aslr'),
     guest('seals', files=('punched',)),
     guest('membar'),
     guest('mempol', options=['--fill', '4k']),

@@ -71,7 +71,7 @@ static inline unsigned long peek(struct mm_struct *mm, unsigned long addr)
 /* A shared-memory file of so many pages; one reference. */
 static inline struct file *shmem_file(unsigned long pages, unsigned int mode, const char *path)
 {
-	struct inode *inode = shmem_inode_new((loff_t)LEN(pages));
+	struct inode *inode = shmem_inode_new(NULL, (loff_t)LEN(pages), VM_NORESERVE);
 	struct file *file;
 
 	assert_false(IS_ERR(inode));
@@ -93,6 +93,21 @@ static inline bool in_i_mmap(struct vm_area_struct *vma)
 		if (n == &vma->shared)
 			return n->start == first && n->last == last;
 	return false;
+}
+
+/* No VMA below maps the same file. */
+static inline bool first_of_file(struct mm_struct *mm, const struct vm_area_struct *vma)
+{
+	struct vm_area_struct *other;
+
+	for_each_vma(mm, other)
+	{
+		if (other == vma)
+			return true;
+		if (other->vm_file && other->vm_file->f_inode == vma->vm_file->f_inode)
+			return false;
+	}
+	return true;
 }
 
 /* VMAs disjoint and indexed, counts exact. The commit of this mm, in pages. */
@@ -127,8 +142,11 @@ static inline unsigned long assert_mm_sound(struct mm_struct *mm)
 			stack += pages;
 		else if ((vma->vm_flags & (VM_WRITE | VM_SHARED)) == VM_WRITE)
 			data += pages;
-		if (vma->vm_file)
+		if (vma->vm_file) {
 			assert_true(in_i_mmap(vma));
+			if (first_of_file(mm, vma))
+				account += vma->vm_file->f_inode->i_committed;
+		}
 	}
 	assert_int_equal(mm->map_count, count);
 	assert_int_equal(mm->total_vm, total);

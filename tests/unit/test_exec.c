@@ -109,7 +109,7 @@ static int exec_limited(struct linux_binprm *bprm, const char *path, const char 
 	int err = bprm_init(bprm, path);
 
 	bprm->stack_limit = (struct rlimit64){ stack, stack };
-	bprm->randomize = randomize;
+	bprm->randomize = randomize ? 2 : 0;
 	bprm->clktck = 100;
 	if (!err)
 		err = bprm_copy_strings(bprm, NULL, (unsigned long)envp, true);

@@ -427,7 +427,7 @@ static void test_fork_of_zero_and_shared_pages(void **state)
 /* A private mapping of a file of n pages, page i beginning with i. */
 static void map_numbered_file(struct mm_struct *mm, unsigned long n, bool stable)
 {
-	struct inode *inode = shmem_inode_new((loff_t)PAGES(n));
+	struct inode *inode = shmem_inode_new(NULL, (loff_t)PAGES(n), 0);
 	struct file *file = file_alloc(inode, FMODE_READ | FMODE_WRITE, "numbers");
 
 	assert_false(IS_ERR(file));

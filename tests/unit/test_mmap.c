@@ -711,7 +711,7 @@ static bool is_out_of_memory(long ret)
 /* Calls of every kind; whatever fails says so, and the mm is sound after each. */
 static void scenario(void)
 {
-	struct inode *inode = shmem_inode_new((loff_t)LEN(16));
+	struct inode *inode = shmem_inode_new(NULL, (loff_t)LEN(16), VM_NORESERVE);
 	struct file *f = IS_ERR(inode) ? NULL
 				       : file_alloc(inode, FMODE_READ | FMODE_WRITE, "/memfd:f");
 	struct mm_struct *child;

@@ -519,7 +519,7 @@ static void step_fork(void)
 
 static void arena_setup(void)
 {
-	struct inode *inode = shmem_inode_new((loff_t)(FILE_PAGES * PAGE_SIZE));
+	struct inode *inode = shmem_inode_new(NULL, (loff_t)(FILE_PAGES * PAGE_SIZE), 0);
 	char path[64];
 
 	assert_false(IS_ERR(inode));
