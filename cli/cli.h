@@ -27,6 +27,8 @@ struct options {
 	enum report_kind report;
 	const char *output; /* report goes here; NULL: standard error */
 	const char *trace; /* NULL: none */
+	const char *samples; /* NULL: none */
+	bool progress;
 	bool fill_4k;
 	bool verbose;
 	bool wait; /* for guests left in the background */
@@ -49,6 +51,7 @@ struct machine {
 	bool huge_ram; /* the former */
 	const char *dispatch_kind; /* "syscall user dispatch" or "seccomp" */
 	pid_t first, keeper;
+	FILE *samples; /* NULL: none */
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
 	uint64_t start_tsc, end_tsc;
 	struct machine_snapshot at_end; /* before shutdown() */
@@ -68,6 +71,13 @@ void keeper_main(struct machine *m, int sock) __attribute__((noreturn));
 /* tracefile.c. Drains shared->trace into the file until keeper_stop is set; runs in a keeper thread.
  * Returns 0 or an errno of writing. */
 int trace_drain(struct kernel_shared *shared, const char *path);
+
+/* samples.c. Opens the file of --samples, or exits with a message. */
+FILE *samples_open(const char *path);
+/* A thread of the keeper: samples until samples_end(), after samples_init(). Its result: 0, or a message was printed. */
+void samples_init(void);
+void *samples_run(void *machine);
+void samples_end(void);
 
 /* report.c: what happened, after shutdown. Returns 0 or -1 with a message printed. */
 int report_write(const struct machine *m);

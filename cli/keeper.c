@@ -398,7 +398,9 @@ static void kill_all(const struct machine *m)
 
 void keeper_main(struct machine *m, int sock)
 {
-	pthread_t thread, trace_thread = 0;
+	bool sampling = m->samples || m->opt->progress;
+	pthread_t thread, trace_thread = 0, sample_thread = 0;
+	void *sample_error = NULL;
 	struct rlimit lim;
 	sigset_t set;
 	int sig;
@@ -418,6 +420,10 @@ void keeper_main(struct machine *m, int sock)
 	start(&thread, watch, (void *)(uintptr_t)m->entry);
 	if (trace_path)
 		start(&trace_thread, tracer, NULL);
+	if (sampling) {
+		samples_init();
+		start(&sample_thread, samples_run, m);
+	}
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -432,5 +438,11 @@ void keeper_main(struct machine *m, int sock)
 			futex(&shared->trace->wake, FUTEX_WAKE, 1);
 		pthread_join(trace_thread, NULL);
 	}
-	_exit(trace_error);
+	if (sampling) {
+		samples_end();
+		pthread_join(sample_thread, &sample_error);
+	}
+	if (trace_error)
+		complain("--trace %s: %s", trace_path, strerror(trace_error));
+	_exit(trace_error || sample_error);
 }

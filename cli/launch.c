@@ -650,7 +650,7 @@ static void wait_rest(struct machine *m)
 		;
 }
 
-/* Whether it did all its work: false when the trace could not be written. */
+/* Whether it did all its work: false when a trace or samples could not be written, as it has said. */
 static bool stop_keeper(struct machine *m)
 {
 	bool good = true;
@@ -660,10 +660,7 @@ static bool stop_keeper(struct machine *m)
 	if (m->keeper > 0) {
 		kill(m->keeper, SIGTERM);
 		waitpid(m->keeper, &status, 0);
-		if (WIFEXITED(status) && WEXITSTATUS(status)) {
-			complain("--trace %s: %s", m->opt->trace, strerror(WEXITSTATUS(status)));
-			good = false;
-		}
+		good = !WIFEXITED(status) || !WEXITSTATUS(status);
 	}
 	m->keeper = 0;
 	return good;
@@ -685,7 +682,7 @@ int machine_run(struct machine *m)
 	const char *path = find_program(m->opt->program[0]);
 	int sock[2], status;
 	sigset_t all, old;
-	bool traced;
+	bool recorded;
 
 	if (!path) {
 		complain("cannot run '%s': %s", m->opt->program[0], strerror(errno));
@@ -693,6 +690,8 @@ int machine_run(struct machine *m)
 	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock))
 		die(EXIT_QUIRE, "no socket: %s", strerror(errno));
+	if (m->opt->samples)
+		m->samples = samples_open(m->opt->samples);
 	lift_file_limit();
 	build(m, sock[1]);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -720,9 +719,9 @@ int machine_run(struct machine *m)
 	m->end_tsc = __rdtsc();
 	m->entry->snapshot(&m->at_end);
 	m->leaked = m->entry->shutdown(&m->leak);
-	traced = stop_keeper(m);
+	recorded = stop_keeper(m);
 	status = exit_status(m, path);
-	if (!status && !traced)
+	if (!status && !recorded)
 		status = EXIT_QUIRE;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return status;

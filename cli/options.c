@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -36,6 +37,10 @@ static const char help[] =
 	"  --trace FILE      write every fault, map, unmap, fork, exec, exit, reclaim and swap to "
 	"FILE,\n"
 	"                    as trace JSON for Perfetto or chrome://tracing\n"
+	"  --samples FILE    figures of the machine each 100 ms (memory by use, faults, swap, "
+	"reclaim)\n"
+	"                    into FILE: CSV with a head line, or JSON if its name ends in .json\n"
+	"  --progress        the same, in short, as a line on the terminal while the program runs\n"
 	"  --fill 4k|auto    pages that a fault fills: always one, or more when the program goes\n"
 	"                    through its memory in sequence; default auto\n"
 	"  --wait            wait for guests that the program leaves in the background;\n"
@@ -182,6 +187,8 @@ enum {
 	OPT_REPORT,
 	OPT_OUTPUT,
 	OPT_TRACE,
+	OPT_SAMPLES,
+	OPT_PROGRESS,
 	OPT_FILL,
 	OPT_FALLBACK,
 	OPT_FAIL,
@@ -195,6 +202,8 @@ static const struct option long_options[] = {
 	{ "report", required_argument, NULL, OPT_REPORT },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
 	{ "trace", required_argument, NULL, OPT_TRACE },
+	{ "samples", required_argument, NULL, OPT_SAMPLES },
+	{ "progress", no_argument, NULL, OPT_PROGRESS },
 	{ "fill", required_argument, NULL, OPT_FILL },
 	{ "fallback", required_argument, NULL, OPT_FALLBACK },
 	{ "fail", required_argument, NULL, OPT_FAIL },
@@ -243,6 +252,14 @@ static void take_option(struct options *o, int option)
 		break;
 	case OPT_TRACE:
 		o->trace = optarg;
+		break;
+	case OPT_SAMPLES:
+		o->samples = optarg;
+		break;
+	case OPT_PROGRESS:
+		o->progress = isatty(STDERR_FILENO);
+		if (!o->progress)
+			complain("--progress: standard error is no terminal, nothing is shown");
 		break;
 	case OPT_FILL:
 		o->fill_4k = parse_choice("fill", optarg, fills) == 0;

@@ -227,6 +227,8 @@ static void entry_first_guest(const char *path, char **argv, char **envp)
 
 /* ---- Looking, ending --------------------------------------------------------------------- */
 
+_Static_assert(NR_VM_EVENT_ITEMS <= MAX_VM_EVENTS, "the report has room for all events");
+
 static long do_snapshot(void *arg)
 {
 	struct machine_snapshot *s = arg;
@@ -244,7 +246,7 @@ static long do_snapshot(void *arg)
 		/* What was never touched counts as whole blocks of the largest order. */
 		s->zone_free[z][MAX_ORDER] += zone->ungrown_pages >> MAX_ORDER;
 	}
-	for (unsigned int e = 0; e < NR_VM_EVENT_ITEMS && e < 32; e++)
+	for (unsigned int e = 0; e < NR_VM_EVENT_ITEMS; e++)
 		s->vm_event[e] = all_vm_events(e);
 	s->failed_allocations = (u64)atomic_long_read(&failslab.failed) +
 				(u64)atomic_long_read(&fail_page_alloc.failed);
@@ -359,6 +361,7 @@ const struct kernel_entry kernel_entry = {
 	.boot = entry_boot,
 	.first_guest = entry_first_guest,
 	.snapshot = entry_snapshot,
+	.sample = native_sample,
 	.shutdown = entry_shutdown,
 	.reap = entry_reap,
 	.watch = entry_watch,

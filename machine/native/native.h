@@ -248,6 +248,8 @@ long host_call_timed(long nr, const long *args, const struct call_timeout *timeo
 extern struct kernel_shared kernel_shared;
 #define machine_params (kernel_shared.params)
 
+void native_sample(uint64_t *out); /* sample.c: kernel_entry.sample() */
+
 static inline void native_count(struct native_task *t, enum native_counter c, u64 n)
 {
 	kernel_shared.counter[t->cpu][c] += n;

@@ -180,12 +180,36 @@ struct kernel_shared {
 	uint64_t boot_ns; /* time mm_init() took */
 };
 
+/* What kernel_entry.sample() tells: KiB, a number of threads, and from SAMPLE_FAULTS on sums since boot. */
+enum sample_field {
+	SAMPLE_THREADS,
+	SAMPLE_FREE,
+	SAMPLE_FILE, /* page cache of files */
+	SAMPLE_SHMEM,
+	SAMPLE_ANON, /* anonymous pages that are mapped */
+	SAMPLE_MAPPED, /* pages of files and shared memory that are mapped */
+	SAMPLE_DIRTY,
+	SAMPLE_WRITEBACK,
+	SAMPLE_SLAB,
+	SAMPLE_PAGETABLES,
+	SAMPLE_SWAP_USED,
+	SAMPLE_SWAP_CACHED,
+	SAMPLE_FAULTS,
+	SAMPLE_MAJOR_FAULTS,
+	SAMPLE_SWAP_IN, /* pages */
+	SAMPLE_SWAP_OUT,
+	SAMPLE_SCANNED,
+	SAMPLE_STOLEN,
+	NR_SAMPLE_FIELDS,
+};
+
 /* Sums for the report, taken by kernel_entry.snapshot(). */
+#define MAX_VM_EVENTS 64
 struct machine_snapshot {
 	uint64_t total_pages, free_pages;
 	uint64_t zone_free[3][PROC_RECORD_ORDERS]; /* blocks */
 	const char *zone_name[3];
-	uint64_t vm_event[32];
+	uint64_t vm_event[MAX_VM_EVENTS];
 	uint64_t failed_allocations; /* on purpose */
 	uint64_t file_pages, slab_pages, pgtable_pages, kernel_stack_kb;
 };
@@ -205,6 +229,8 @@ struct kernel_entry {
 	/* The first guest, in its own process; argv, envp of the command's. Does not return. */
 	void (*first_guest)(const char *path, char **argv, char **envp) __attribute__((noreturn));
 	long (*snapshot)(struct machine_snapshot *out);
+	/* NR_SAMPLE_FIELDS figures as they are now. At any time, on any stack. */
+	void (*sample)(uint64_t *out);
 	/* All guests are gone: writes back, frees, counts. 0, or 1 when something leaked. */
 	long (*shutdown)(struct leak_report *out);
 	/* Frees the stacks of threads that are gone; how many threads are left. */

@@ -279,6 +279,40 @@ def test_trace():
         assert f'`{name}`' in listed, f'not in docs/trace.md: {name}'
 
 
+def test_samples():
+    names = None
+    for suffix in ('.csv', '.json'):
+        with tempfile.NamedTemporaryFile('r', suffix=suffix, encoding='ascii') as out:
+            done = quire('run', '--ram', '128M', '--samples', out.name, 'python3', '-c',
+                         'import time; a = b"x" * (40 << 20); time.sleep(1)')
+            expect('status', done.returncode, 0)
+            if suffix == '.json':
+                rows = json.load(out)
+            else:
+                head, *lines = out.read().splitlines()
+                names = head.split(',')
+                rows = [dict(zip(names, map(float, line.split(',')))) for line in lines]
+        expect('fields', list(rows[0]), names)
+        times = [row['time_s'] for row in rows]
+        assert times == sorted(times) and times[-1] > 1 and len(rows) >= 5, times
+        assert max(row['anon_kib'] for row in rows) > 40 << 10, rows
+        assert min(row['free_kib'] for row in rows) < 88 << 10, rows
+        expect('KiB in use at the end', rows[-1]['anon_kib'], 0)
+        faults = [row['faults'] for row in rows]
+        assert faults == sorted(faults) and faults[-1] > 100, faults
+    listed = open(os.path.join(DOCS, 'samples.md'), encoding='utf-8').read()
+    for name in names:
+        assert f'`{name}`' in listed, f'not in docs/samples.md: {name}'
+    fails(['run', '--samples', '/no/dir/file', 'true'], 125, 'No such file')
+    fails(['run', '--samples', '/dev/full', 'true'], 125, 'No space left')
+
+
+def test_progress():
+    done = quire('run', '--progress', 'true')
+    expect('status', done.returncode, 0)
+    assert 'no terminal' in done.stderr, done.stderr
+
+
 def test_long_name_in_trace():
     with tempfile.TemporaryDirectory() as top:
         os.symlink('/bin/true', top + '/a-name-of-15-it')
