@@ -24,11 +24,13 @@ struct proc_file {
 };
 
 static const struct proc_file system_files[] = {
-	{ "meminfo", PROC_MEMINFO },	     { "vmstat", PROC_VMSTAT },
-	{ "buddyinfo", PROC_BUDDYINFO },     { "stat", PROC_STAT },
-	{ "cpuinfo", PROC_CPUINFO },	     { "slabinfo", PROC_SLABINFO },
-	{ "loadavg", PROC_LOADAVG },	     { "zoneinfo", PROC_ZONEINFO },
-	{ "sysvipc/shm", PROC_SYSVIPC_SHM },
+	{ "meminfo", PROC_MEMINFO },	       { "vmstat", PROC_VMSTAT },
+	{ "buddyinfo", PROC_BUDDYINFO },       { "stat", PROC_STAT },
+	{ "cpuinfo", PROC_CPUINFO },	       { "slabinfo", PROC_SLABINFO },
+	{ "loadavg", PROC_LOADAVG },	       { "zoneinfo", PROC_ZONEINFO },
+	{ "sysvipc/shm", PROC_SYSVIPC_SHM },   { "kpagecount", PROC_KPAGECOUNT },
+	{ "kpageflags", PROC_KPAGEFLAGS },     { "kpagecgroup", PROC_KPAGECGROUP },
+	{ "pagetypeinfo", PROC_PAGETYPEINFO },
 };
 
 static const struct proc_file pid_files[] = {
@@ -48,6 +50,8 @@ static const struct proc_file pid_files[] = {
 	{ "oom_score_adj", PROC_PID_OOM_SCORE_ADJ },
 	{ "oom_adj", PROC_PID_OOM_ADJ },
 	{ "limits", PROC_PID_LIMITS },
+	{ "numa_maps", PROC_PID_NUMA_MAPS },
+	{ "clear_refs", PROC_PID_CLEAR_REFS },
 	{ "pagemap", PROC_PID_PAGEMAP },
 	{ "map_files", PROC_PID_MAP_FILES },
 };
@@ -150,6 +154,7 @@ static bool get_proc_task(pid_t pid, struct proc_task *t)
 		t->tgid = task->tgid;
 		t->blocked = task->blocked;
 		t->signal = task->signal;
+		t->mempolicy = task->mempolicy;
 		memcpy(t->comm, task->comm, sizeof(t->comm));
 		atomic_inc(&t->signal->count);
 		list_for_each_entry(thread, &t->signal->threads, thread_node)
@@ -190,6 +195,9 @@ static int show_system(struct seq_file *m, enum proc_kind kind, struct host_text
 		return 0;
 	case PROC_SLABINFO:
 		slabinfo_show(m);
+		return 0;
+	case PROC_PAGETYPEINFO:
+		pagetypeinfo_show(m);
 		return 0;
 	case PROC_STAT:
 		stat_show(m, host);
@@ -247,6 +255,9 @@ static int show_pid(struct seq_file *m, enum proc_kind kind, struct proc_task *t
 	case PROC_PID_LIMITS:
 		pid_limits_show(m, t, host);
 		return 0;
+	case PROC_PID_NUMA_MAPS:
+		pid_numa_maps_show(m, t);
+		return 0;
 	case PROC_PID_OOM_SCORE:
 		pid_oom_score_show(m, t);
 		return 0;
@@ -292,8 +303,16 @@ int proc_generate(enum proc_kind kind, pid_t pid, const char *host, size_t host_
 
 long proc_write(enum proc_kind kind, pid_t pid, u64 pos, const char *text, size_t len)
 {
-	(void)pid;
-	return sysctl_write(kind - PROC_SYSCTL, pos, text, len);
+	struct proc_task t = { 0 };
+	long ret;
+
+	if (kind >= PROC_SYSCTL)
+		return sysctl_write(kind - PROC_SYSCTL, pos, text, len);
+	if (!get_proc_task(pid, &t))
+		return -ESRCH;
+	ret = pid_clear_refs_write(&t, text, len);
+	put_proc_task(&t);
+	return ret;
 }
 
 void proc_free(char *text, size_t len)

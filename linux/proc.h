@@ -5,6 +5,7 @@
 
 #include "seq_file.h"
 
+#include <quire/mempolicy.h>
 #include <quire/sched.h>
 
 /* The host's text of the same file; NULL and 0 if there is none. */
@@ -18,6 +19,7 @@ struct proc_task {
 	pid_t pid, tgid;
 	char comm[TASK_COMM_LEN];
 	u64 blocked;
+	struct mempolicy mempolicy;
 	int nr_threads;
 	struct signal_struct *signal; /* with a reference */
 	struct mm_struct *mm; /* with a reference, or NULL: it exits */
@@ -28,6 +30,7 @@ void meminfo_show(struct seq_file *m);
 void vmstat_show(struct seq_file *m);
 void buddyinfo_show(struct seq_file *m);
 void zoneinfo_show(struct seq_file *m);
+void pagetypeinfo_show(struct seq_file *m);
 void slabinfo_show(struct seq_file *m);
 void stat_show(struct seq_file *m, struct host_text host);
 void cpuinfo_show(struct seq_file *m, struct host_text host);
@@ -48,6 +51,22 @@ void pid_limits_show(struct seq_file *m, struct proc_task *t, struct host_text h
 void pid_maps_show(struct seq_file *m, struct proc_task *t, struct host_text host);
 void pid_smaps_show(struct seq_file *m, struct proc_task *t, struct host_text host);
 void pid_smaps_rollup_show(struct seq_file *m, struct proc_task *t);
+
+/* proc_numa_maps.c */
+void pid_numa_maps_show(struct seq_file *m, struct proc_task *t);
+
+/* proc_clear_refs.c: what write(2) returns. May sleep. */
+long pid_clear_refs_write(struct proc_task *t, const char *text, size_t len);
+
+/* As [heap] and [stack] in the lists of mappings. */
+static inline bool vma_is_initial_heap(const struct vm_area_struct *vma)
+{
+	return vma->vm_start < vma->vm_mm->brk && vma->vm_end > vma->vm_mm->start_brk;
+}
+static inline bool vma_is_initial_stack(const struct vm_area_struct *vma)
+{
+	return vma->vm_start <= vma->vm_mm->start_stack && vma->vm_end >= vma->vm_mm->start_stack;
+}
 
 /* Pages from the first to the last byte of the program's text. */
 static inline unsigned long mm_text_pages(const struct mm_struct *mm)

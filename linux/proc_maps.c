@@ -34,15 +34,13 @@ static bool is_shmem(const struct vm_area_struct *vma)
 
 static const char *vma_name(struct vm_area_struct *vma)
 {
-	const struct mm_struct *mm = vma->vm_mm;
-
 	if (vma->vm_file)
 		return vma->vm_file->f_path;
 	if (vma->vm_ops && vma->vm_ops->name)
 		return vma->vm_ops->name(vma);
-	if (vma->vm_start < mm->brk && vma->vm_end > mm->start_brk)
+	if (vma_is_initial_heap(vma))
 		return "[heap]";
-	if (vma->vm_start <= mm->start_stack && vma->vm_end >= mm->start_stack)
+	if (vma_is_initial_stack(vma))
 		return "[stack]";
 	return NULL;
 }

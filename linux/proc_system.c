@@ -209,6 +209,52 @@ void buddyinfo_show(struct seq_file *m)
 	}
 }
 
+static const char *const migratetype_names[MIGRATE_TYPES] = {
+	[MIGRATE_UNMOVABLE] = "Unmovable",
+	[MIGRATE_MOVABLE] = "Movable",
+	[MIGRATE_RECLAIMABLE] = "Reclaimable",
+};
+
+static void show_free_types(struct seq_file *m, struct zone *zone)
+{
+	struct pagetype_counts counts;
+
+	get_pagetype_counts(zone, &counts);
+	for (int type = 0; type < MIGRATE_TYPES; type++) {
+		seq_printf(m, "Node %4d, zone %8s, type %12s ", zone->node, zone->name,
+			   migratetype_names[type]);
+		for (unsigned int order = 0; order < NR_PAGE_ORDERS; order++)
+			seq_printf(m, "%6lu ", counts.free[type][order]);
+		seq_puts(m, "\n");
+	}
+}
+
+void pagetypeinfo_show(struct seq_file *m)
+{
+	struct pagetype_counts counts;
+	struct zone *zone;
+
+	seq_printf(m, "Page block order: %d\nPages per block:  %lu\n\n", PAGEBLOCK_ORDER,
+		   1UL << PAGEBLOCK_ORDER);
+	seq_printf(m, "%-43s ", "Free pages count per migrate type at order");
+	for (unsigned int order = 0; order < NR_PAGE_ORDERS; order++)
+		seq_printf(m, "%6d ", order);
+	seq_puts(m, "\n");
+	for_each_populated_zone(zone) show_free_types(m, zone);
+	seq_printf(m, "\n%-23s", "Number of blocks type ");
+	for (int type = 0; type < MIGRATE_TYPES; type++)
+		seq_printf(m, "%12s ", migratetype_names[type]);
+	seq_puts(m, "\n");
+	for_each_populated_zone(zone)
+	{
+		get_pagetype_counts(zone, &counts);
+		seq_printf(m, "Node %d, zone %8s ", zone->node, zone->name);
+		for (int type = 0; type < MIGRATE_TYPES; type++)
+			seq_printf(m, "%12lu ", counts.blocks[type]);
+		seq_puts(m, "\n");
+	}
+}
+
 static void zone_show(struct seq_file *m, const struct zone *zone)
 {
 	unsigned long free = max(atomic_long_read(&zone->nr_free), 0L);

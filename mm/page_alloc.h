@@ -6,7 +6,6 @@
 #include <quire/mm.h>
 
 /* Free blocks are kept apart by migratetype in units of this many frames. */
-#define PAGEBLOCK_ORDER 9
 #define PAGEBLOCK_NR_PAGES (1UL << PAGEBLOCK_ORDER)
 
 /* The bits of page->flags that never change: node and zone. */

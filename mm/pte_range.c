@@ -138,6 +138,35 @@ void clean_anon_range(struct vm_area_struct *vma, unsigned long start, unsigned 
 	spin_unlock(&mm->page_table_lock);
 }
 
+/* ---- /proc/<pid>/clear_refs ---------------------------------------------------------------- */
+
+void clear_young_range(struct vm_area_struct *vma, unsigned long start, unsigned long end)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	struct tlb_hull hull = TLB_HULL_NONE;
+	unsigned long addr = start;
+	pte_t *ptep;
+
+	spin_lock(&mm->page_table_lock);
+	while ((ptep = pte_next(mm, &addr, end))) {
+		unsigned long next = pmd_addr_end(addr, end);
+
+		for (; addr < next; addr += PAGE_SIZE, ptep++) {
+			pte_t pte = ptep_get(ptep);
+
+			if (!pte_present(pte) || pte_special(pte))
+				continue;
+			ClearPageReferenced(pfn_to_page(pte_pfn(pte)));
+			if (!pte_young(pte))
+				continue;
+			ptep_clear_bits(ptep, _PAGE_ACCESSED);
+			tlb_hull_add(&hull, addr, TLB_FLUSH_ALL);
+		}
+	}
+	tlb_hull_flush(mm, &hull);
+	spin_unlock(&mm->page_table_lock);
+}
+
 /* ---- mremap ------------------------------------------------------------------------------- */
 
 /* Entries of one old table to one new table; the moved ones are in no TLB at their new place. */

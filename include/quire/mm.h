@@ -323,6 +323,8 @@ unsigned long move_page_tables(struct vm_area_struct *vma, unsigned long old_add
 /* mmap_lock for writing. New protection for present entries, and flush. */
 void change_protection(struct vm_area_struct *vma, unsigned long start, unsigned long end,
 		       pgprot_t newprot);
+/* mmap_lock for reading. What is present there has not been used since. */
+void clear_young_range(struct vm_area_struct *vma, unsigned long start, unsigned long end);
 /* mmap_lock for reading. The private pages of the range count as not written to, for now. */
 void clean_anon_range(struct vm_area_struct *vma, unsigned long start, unsigned long end);
 /* mmap_lock for writing on both. Copy the entries of one VMA at fork. 0 or -ENOMEM. */

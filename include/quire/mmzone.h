@@ -18,6 +18,7 @@
 
 #define MAX_ORDER 10 /* largest order, inclusive */
 #define NR_PAGE_ORDERS (MAX_ORDER + 1)
+#define PAGEBLOCK_ORDER 9 /* frames of one migratetype: 2^ */
 #define MAX_ORDER_NR_PAGES (1UL << MAX_ORDER)
 
 enum zone_type {
@@ -102,6 +103,15 @@ int mm_init(void);
 /* Frames of RAM that the allocator was given, and that are free now (per-CPU lists included). */
 unsigned long totalram_pages(void);
 unsigned long nr_free_pages(void);
+/*
+ * Free blocks of the zone, and pageblocks, by migratetype. Frames that the zone has not grown to count as movable,
+ * in blocks as large as they will come. Atomic; takes zone->lock.
+ */
+struct pagetype_counts {
+	unsigned long free[MIGRATE_TYPES][NR_PAGE_ORDERS];
+	unsigned long blocks[MIGRATE_TYPES];
+};
+void get_pagetype_counts(struct zone *zone, struct pagetype_counts *counts);
 /* Empties every per-CPU list. Only when no other CPU is in the allocator. */
 void drain_all_pages(void);
 

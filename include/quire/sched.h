@@ -267,6 +267,10 @@ enum proc_kind {
 	PROC_LOADAVG,
 	PROC_ZONEINFO,
 	PROC_SYSVIPC_SHM,
+	PROC_KPAGECOUNT,
+	PROC_KPAGEFLAGS,
+	PROC_KPAGECGROUP,
+	PROC_PAGETYPEINFO,
 	PROC_PID_MAPS,
 	PROC_PID_SMAPS,
 	PROC_PID_SMAPS_ROLLUP,
@@ -283,6 +287,8 @@ enum proc_kind {
 	PROC_PID_OOM_SCORE_ADJ,
 	PROC_PID_OOM_ADJ,
 	PROC_PID_LIMITS,
+	PROC_PID_NUMA_MAPS,
+	PROC_PID_CLEAR_REFS,
 	PROC_PID_PAGEMAP,
 	PROC_PID_MAP_FILES,
 	PROC_SYSCTL = 0x10000, /* and more: rows of linux/sysctl.c */
@@ -303,7 +309,7 @@ void proc_free(char *text, size_t len);
 /* Whether files of the kind are written to with proc_write(). */
 static inline bool proc_is_writable(enum proc_kind kind)
 {
-	return kind >= PROC_SYSCTL;
+	return kind >= PROC_SYSCTL || kind == PROC_PID_CLEAR_REFS;
 }
 /* Whether there is a file of this name, of any folder, under /proc/sys. */
 bool proc_is_sysctl_name(const char *name);
@@ -322,6 +328,11 @@ struct proc_map_range {
 };
 /* At most n of the VMAs with files, the first-th and those after it; how many. May sleep. */
 size_t proc_map_files_list(pid_t pid, unsigned long first, struct proc_map_range *ranges, size_t n);
+/*
+ * /proc/kpagecount, kpageflags or kpagecgroup from byte pos (a multiple of 8) on: at most n entries, how many
+ * there were; 0 behind the last frame.
+ */
+size_t proc_kpage_read(enum proc_kind kind, u64 pos, u64 *entries, size_t n);
 /*
  * /proc/<pid>/pagemap from byte pos (a multiple of 8) on: at most n entries, how many there were;
  * 0 behind the end of user space. -ESRCH.

@@ -161,11 +161,13 @@ static bool is_range(const char *name)
 static bool may_be_ours(const char *name)
 {
 	static const char *const names[] = {
-		"auxv",	     "buddyinfo", "cmdline",  "comm",	  "cpuinfo",	  "environ",
-		"exe",	     "fd",	  "fdinfo",   "limits",	  "loadavg",	  "maps",
-		"map_files", "mem",	  "meminfo",  "oom_adj",  "oom_score",	  "oom_score_adj",
-		"pagemap",   "shm",	  "slabinfo", "smaps",	  "smaps_rollup", "stat",
-		"statm",     "status",	  "vmstat",   "zoneinfo",
+		"auxv",	       "buddyinfo",  "clear_refs",    "cmdline",      "comm",
+		"cpuinfo",     "environ",    "exe",	      "fd",	      "fdinfo",
+		"kpagecgroup", "kpagecount", "kpageflags",    "limits",	      "loadavg",
+		"map_files",   "maps",	     "mem",	      "meminfo",      "numa_maps",
+		"oom_adj",     "oom_score",  "oom_score_adj", "pagemap",      "pagetypeinfo",
+		"shm",	       "slabinfo",   "smaps",	      "smaps_rollup", "stat",
+		"statm",       "status",     "swaps",	      "vmstat",	      "zoneinfo",
 	};
 	unsigned long fd;
 
@@ -474,6 +476,9 @@ static long open_ours(struct pathcall *c, char *path, enum proc_kind kind, pid_t
 		return SYSCALL_NOT_OURS;
 	case PROC_PID_MEM:
 	case PROC_PID_PAGEMAP:
+	case PROC_KPAGECOUNT:
+	case PROC_KPAGEFLAGS:
+	case PROC_KPAGECGROUP:
 		proc_mem_opened();
 		return SYSCALL_NOT_OURS;
 	default:

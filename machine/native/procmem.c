@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * procmem.c - /proc/<pid>/mem and pagemap of guests: a process's memory and page table, by address.
+ * procmem.c - /proc/<pid>/mem and pagemap of guests: a process's memory and page table, by address; and
+ * /proc/kpagecount and its like: the machine's frames, by number.
  *
  * The descriptor is that of the host's own file, which decides who may open it and keeps the position;
  * its read and write are never used, for in the host's memory lie kernel and RAM. What a descriptor
@@ -33,13 +34,20 @@ struct mem_file {
 	struct mm_struct *mm; /* NULL: it has ended */
 	u8 *page; /* between the two */
 	bool write;
-	bool show_pfn;
+	bool hide_pfn;
 };
 
 static enum proc_kind kind_by_name(const char *path)
 {
 	const char *name = strrchr(path, '/');
 
+	if (!strncmp(path, "/proc/kpage", 11)) {
+		if (!strcmp(path, "/proc/kpagecount"))
+			return PROC_KPAGECOUNT;
+		if (!strcmp(path, "/proc/kpageflags"))
+			return PROC_KPAGEFLAGS;
+		return strcmp(path, "/proc/kpagecgroup") ? PROC_NONE : PROC_KPAGECGROUP;
+	}
 	if (strncmp(path, "/proc/", 6) || path[6] < '1' || path[6] > '9')
 		return PROC_NONE;
 	if (!strcmp(name, "/mem"))
@@ -64,7 +72,7 @@ static bool is_mem_file(unsigned long fd, struct mem_file *f)
 	f->kind = kind_by_name(path);
 	if (f->kind == PROC_NONE)
 		return false;
-	if (proc_lookup(path, &f->t->task, &f->pid) == f->kind)
+	if (f->kind >= PROC_PID_MAPS && proc_lookup(path, &f->t->task, &f->pid) == f->kind)
 		f->mm = get_task_mm(f->pid);
 	return true;
 }
@@ -98,17 +106,24 @@ static long mem_transfer(struct mem_file *f, unsigned long uaddr, size_t len, u6
 	return done;
 }
 
-static long pagemap_transfer(struct mem_file *f, unsigned long uaddr, size_t len, u64 *pos)
+static ssize_t read_words(struct mem_file *f, u64 pos, u64 *entries, size_t n)
+{
+	if (f->kind == PROC_PID_PAGEMAP)
+		return proc_pagemap_read(f->pid, pos, entries, n);
+	return (ssize_t)proc_kpage_read(f->kind, pos, entries, n);
+}
+
+static long words_transfer(struct mem_file *f, unsigned long uaddr, size_t len, u64 *pos)
 {
 	u64 *entries = (u64 *)f->page;
 	size_t done = 0;
 
 	while (done < len && !is_asked_to_stop(f->t)) {
 		size_t room = min(len - done, PAGE_SIZE) / sizeof(u64);
-		ssize_t n = proc_pagemap_read(f->pid, *pos, entries, room);
+		ssize_t n = read_words(f, *pos, entries, room);
 		size_t bytes = n > 0 ? (size_t)n * sizeof(u64) : 0;
 
-		for (ssize_t i = 0; !f->show_pfn && i < n; i++)
+		for (ssize_t i = 0; f->hide_pfn && i < n; i++)
 			entries[i] &= ~PM_PFN_MASK;
 		if (copy_to_mm(f->t->task.mm, uaddr + done, entries, bytes))
 			return -EFAULT;
@@ -122,12 +137,12 @@ static long pagemap_transfer(struct mem_file *f, unsigned long uaddr, size_t len
 
 static long transfer(struct mem_file *f, const struct host_iovec *iov, u64 *pos)
 {
-	if (f->kind == PROC_PID_PAGEMAP && (*pos | iov->len) % sizeof(u64))
+	if (f->kind != PROC_PID_MEM && (*pos | iov->len) % sizeof(u64))
 		return -EINVAL;
-	if (!f->mm)
+	if (f->kind >= PROC_PID_MAPS && !f->mm)
 		return 0;
 	return f->kind == PROC_PID_MEM ? mem_transfer(f, iov->base, iov->len, pos)
-				       : pagemap_transfer(f, iov->base, iov->len, pos);
+				       : words_transfer(f, iov->base, iov->len, pos);
 }
 
 static long transfer_all(struct mem_file *f, const struct host_iovec *iov, long nr, u64 *pos)
@@ -179,13 +194,13 @@ long proc_mem_rw(struct native_task *t, unsigned long nr, const unsigned long *a
 	/* What is an error in any case the host may say: it gets no memory to do it with. */
 	if (ret >= 0 &&
 	    (io.flags || (io.has_pos && io.pos < 0) || acc == (io.write ? 0u : HOST_O_WRONLY) ||
-	     (io.write && f.kind == PROC_PID_PAGEMAP))) {
+	     (io.write && f.kind != PROC_PID_MEM))) {
 		const struct host_iovec bad = { HC_BAD_PTR, 1 };
 
 		ret = hostio_issue(&io, &bad, 1);
 	} else if (ret >= 0) {
 		/* Frame numbers are for those only who may know everything. */
-		f.show_pfn = f.kind == PROC_PID_PAGEMAP && machine_capable(CAP_SYS_ADMIN);
+		f.hide_pfn = f.kind == PROC_PID_PAGEMAP && !machine_capable(CAP_SYS_ADMIN);
 		ret = do_mem_rw(&f, &io, iov, ret);
 	}
 	if (f.mm)

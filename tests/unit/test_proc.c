@@ -683,6 +683,112 @@ static void test_pagemap(void **state)
 	assert_int_equal(proc_pagemap_read(4242, 0, entries, 8), -ESRCH);
 }
 
+static unsigned long referenced(void)
+{
+	return pid_value(PROC_PID_SMAPS_ROLLUP, "\nReferenced:");
+}
+
+static void test_clear_refs(void **state)
+{
+	(void)state;
+	map_anon(mm, BASE + PAGES(20), 4, MAP_SHARED);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(soft_store(mm, BASE + PAGES(i), "x", 1).signo, 0);
+		assert_int_equal(soft_store(mm, BASE + PAGES(20 + i), "x", 1).signo, 0);
+	}
+	assert_int_equal(referenced(), 32);
+	assert_int_equal(proc_write(PROC_PID_CLEAR_REFS, 1000, 0, "3\n", 2), 2);
+	assert_int_equal(referenced(), 16);
+	assert_int_equal(proc_write(PROC_PID_CLEAR_REFS, 1000, 0, " 2", 2), 2);
+	assert_int_equal(referenced(), 0);
+	assert_int_equal(pid_value(PROC_PID_SMAPS_ROLLUP, "\nRss:"), 32);
+	assert_int_equal(soft_store(mm, BASE, "y", 1).signo, 0);
+	assert_int_equal(referenced(), 4);
+	assert_int_equal(proc_write(PROC_PID_CLEAR_REFS, 1000, 0, "1", 1), 1);
+	assert_int_equal(referenced(), 0);
+	mm->hiwater_rss = 1000;
+	assert_int_equal(proc_write(PROC_PID_CLEAR_REFS, 1000, 0, "5", 1), 1);
+	assert_int_equal(mm->hiwater_rss, 8);
+	assert_int_equal(proc_write(PROC_PID_CLEAR_REFS, 1000, 0, "6", 1), -EINVAL);
+	assert_int_equal(proc_write(PROC_PID_CLEAR_REFS, 1000, 0, "1 2", 3), -EINVAL);
+	assert_int_equal(proc_write(PROC_PID_CLEAR_REFS, 1000, 0, "4294967297", 10), -ERANGE);
+	assert_int_equal(proc_write(PROC_PID_CLEAR_REFS, 4242, 0, "1", 1), -ESRCH);
+}
+
+static void test_numa_maps(void **state)
+{
+	char *text;
+
+	(void)state;
+	map_anon(mm, BASE + PAGES(20), 2, MAP_SHARED);
+	assert_int_equal(soft_store(mm, BASE, "x", 1).signo, 0);
+	assert_int_equal(soft_store(mm, BASE + PAGES(20), "x", 1).signo, 0);
+	text = text_of(PROC_PID_NUMA_MAPS, 1000, NULL);
+	assert_string_equal(text,
+			    "10000000 default anon=1 dirty=1 active=0 N0=1 kernelpagesize_kB=4\n"
+			    "10014000 default file=/dev/zero\\040(deleted) dirty=1 active=0 N0=1 "
+			    "kernelpagesize_kB=4\n");
+	free(text);
+}
+
+static u64 frame_word(enum proc_kind kind, unsigned long pfn)
+{
+	u64 word;
+
+	assert_int_equal(proc_kpage_read(kind, pfn * 8, &word, 1), 1);
+	return word;
+}
+
+/* Every frame has its words, and those of a page are as its process sees it. */
+static void test_frames(void **state)
+{
+	unsigned long pfn, free_frames = 0;
+	struct mm_struct *child;
+	u64 entry, word;
+
+	(void)state;
+	assert_int_equal(soft_store(mm, BASE, "x", 1).signo, 0);
+	assert_int_equal(proc_pagemap_read(1000, (BASE >> PAGE_SHIFT) * 8, &entry, 1), 1);
+	pfn = entry & ((1ULL << 55) - 1);
+	assert_int_equal(frame_word(PROC_KPAGECOUNT, pfn), 1);
+	assert_int_equal(frame_word(PROC_KPAGEFLAGS, pfn) & (1 << 12 | 1 << 11 | 1 << 10),
+			 1 << 12 | 1 << 11);
+	child = dup_mm(mm);
+	up_write(&mm->mmap_lock);
+	assert_int_equal(frame_word(PROC_KPAGECOUNT, pfn), 2);
+	mmput(child);
+	assert_int_equal(do_munmap(mm, BASE, PAGES(1)), 0);
+	drain_all_pages();
+	assert_int_equal(frame_word(PROC_KPAGECOUNT, pfn), 0);
+	for (pfn = 0; proc_kpage_read(PROC_KPAGEFLAGS, pfn * 8, &word, 1); pfn++)
+		free_frames += word >> 10 & 1;
+	assert_int_equal(pfn, max_pfn);
+	assert_int_equal(free_frames, nr_free_pages());
+	assert_int_equal(proc_kpage_read(PROC_KPAGEFLAGS, ~7ULL, &word, 1), 0);
+	assert_true(frame_word(PROC_KPAGEFLAGS, page_to_pfn(virt_to_page(mm->pgd))) >> 26 & 1);
+	assert_int_equal(frame_word(PROC_KPAGECGROUP, 5), 0);
+}
+
+static void test_pagetypeinfo(void **state)
+{
+	unsigned long sum = 0;
+	char *text, *line;
+
+	(void)state;
+	drain_all_pages();
+	text = text_of(PROC_PAGETYPEINFO, 0, NULL);
+	assert_int_equal(strncmp(text, "Page block order: 9\nPages per block:  512\n\n", 43), 0);
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		if (!strstr(line, ", type "))
+			continue;
+		assert_int_equal(strlen(line), 44 + 11 * 7);
+		for (int order = 0; order <= MAX_ORDER; order++)
+			sum += strtoul(line + 44 + order * 7, NULL, 10) << order;
+	}
+	assert_int_equal(sum, nr_free_pages());
+	free(text);
+}
+
 /* ---- While things change --------------------------------------------------------------------------- */
 
 static bool stop;
@@ -716,11 +822,13 @@ static void test_changing(void **state)
 	test_task_init(&t, NULL, mm, 1500);
 	assert_int_equal(pthread_create(&thread, NULL, change_mappings, &t), 0);
 	for (int i = 0; i < 400; i++) {
-		for (enum proc_kind kind = PROC_PID_MAPS; kind <= PROC_PID_ENVIRON; kind++) {
+		for (enum proc_kind kind = PROC_PID_MAPS; kind <= PROC_PID_CLEAR_REFS; kind++) {
 			char *text;
 			size_t len;
 
-			if (!proc_generate(kind, 1500, NULL, 0, &text, &len))
+			if (kind == PROC_PID_CLEAR_REFS)
+				proc_write(kind, 1500, 0, "1", 1);
+			else if (!proc_generate(kind, 1500, NULL, 0, &text, &len))
 				proc_free(text, len);
 		}
 	}
@@ -771,6 +879,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_maps, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_smaps, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_pagemap, machine_up, machine_down),
+		cmocka_unit_test_setup_teardown(test_clear_refs, machine_up, machine_down),
+		cmocka_unit_test_setup_teardown(test_numa_maps, machine_up, machine_down),
+		cmocka_unit_test_setup_teardown(test_frames, machine_up, machine_down),
+		cmocka_unit_test_setup_teardown(test_pagetypeinfo, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_changing, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_no_memory, machine_up, machine_down),
 	};
