@@ -7,6 +7,7 @@
  *   main thread      waits for the end: SIGTERM from the command, or that the command has died
  *   receiver         descriptors from guests -> table
  *   workers          slots READY -> RUNNING -> DONE
+ *   hangup           tells the kernel that the last reader of a pipe is gone
  *   watch            has the kernel look for guests that were killed from outside
  *   trace            drains the ring into the file
  */
@@ -14,10 +15,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -44,6 +47,7 @@ static struct file_entry {
 	int fd; /* -1: none */
 	bool writable;
 	char *hold; /* KEEPER_HOLD_WRITE: the file, as it may become; or NULL */
+	bool pipe; /* the write end of one; false again when its readers are known to be gone */
 } * table;
 static size_t table_size;
 
@@ -71,7 +75,9 @@ static int reopen(int fd, bool writable)
 	return own;
 }
 
-static void table_set(uint64_t dev, int fd, bool writable)
+static int table_bell = -1; /* eventfd: there is a new pipe */
+
+static void table_set(uint64_t dev, int fd, bool writable, bool pipe)
 {
 	pthread_mutex_lock(&table_lock);
 	if (dev >= table_size) {
@@ -90,9 +96,12 @@ static void table_set(uint64_t dev, int fd, bool writable)
 	} else {
 		if (table[dev].fd >= 0)
 			close(table[dev].fd);
-		table[dev].fd = reopen(fd, writable);
+		table[dev].fd = pipe ? fd : reopen(fd, writable);
 		table[dev].writable = writable;
+		table[dev].pipe = pipe;
 	}
+	if (pipe)
+		eventfd_write(table_bell, 1);
 	pthread_cond_broadcast(&table_grown);
 	pthread_mutex_unlock(&table_lock);
 }
@@ -164,6 +173,7 @@ static void table_release(uint64_t dev)
 	if (dev < table_size && table[dev].fd >= 0) {
 		close(table[dev].fd);
 		table[dev].fd = -1;
+		table[dev].pipe = false;
 	}
 	pthread_mutex_unlock(&table_lock);
 }
@@ -192,7 +202,7 @@ static void *receiver(void *arg)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(h), sizeof(fd));
-			table_set(body.dev, fd, body.writable);
+			table_set(body.dev, fd, body.writable, body.pipe);
 		}
 	}
 }
@@ -284,6 +294,19 @@ static int slot_write(struct keeper_slot *s, int fd)
 	return 0;
 }
 
+static int pipe_peek(int fd)
+{
+	struct pollfd pfd = { .fd = fd };
+
+	return poll(&pfd, 1, 0) > 0 && pfd.revents & POLLERR ? -EPIPE : 0;
+}
+
+/* There is a byte in the pipe at most, so this does not wait. */
+static int pipe_poke(int fd)
+{
+	return write(fd, "", 1) < 0 ? -errno : 0;
+}
+
 static int slot_do(struct keeper_slot *s)
 {
 	int fd;
@@ -306,6 +329,10 @@ static int slot_do(struct keeper_slot *s)
 		return slot_read(s, fd);
 	case KEEPER_WRITE:
 		return slot_write(s, fd);
+	case KEEPER_POKE:
+		return pipe_poke(fd);
+	case KEEPER_PEEK:
+		return pipe_peek(fd);
 	default:
 		return fsync(fd) ? -EIO : 0;
 	}
@@ -332,6 +359,64 @@ static void *worker(void *unused)
 		}
 		if (!any)
 			futex(&shared->keeper_seq, FUTEX_WAIT, seq);
+	}
+	return NULL;
+}
+
+/* ---- Pipes --------------------------------------------------------------------------------- */
+
+/* The pipes that have readers, as far as known, after the bell: pfd[i] is of dev[i]. How many in all. */
+static size_t list_pipes(struct pollfd **pfd, uint64_t **dev)
+{
+	size_t n = 1;
+
+	pthread_mutex_lock(&table_lock);
+	*pfd = calloc(table_size + 1, sizeof(**pfd));
+	*dev = calloc(table_size + 1, sizeof(**dev));
+	if (!*pfd || !*dev)
+		abort();
+	(*pfd)[0] = (struct pollfd){ .fd = table_bell, .events = POLLIN };
+	for (size_t i = 0; i < table_size; i++)
+		if (table[i].pipe) {
+			(*pfd)[n].fd = table[i].fd;
+			(*dev)[n++] = i;
+		}
+	pthread_mutex_unlock(&table_lock);
+	return n;
+}
+
+/* True: the kernel has not been told yet. */
+static bool pipe_is_over(uint64_t dev)
+{
+	bool first;
+
+	pthread_mutex_lock(&table_lock);
+	first = table[dev].pipe && pipe_peek(table[dev].fd);
+	if (first)
+		table[dev].pipe = false;
+	pthread_mutex_unlock(&table_lock);
+	return first;
+}
+
+static void *hangup(void *entry)
+{
+	const struct kernel_entry *kernel = entry;
+
+	for (;;) {
+		struct pollfd *pfd;
+		uint64_t *dev;
+		size_t n = list_pipes(&pfd, &dev);
+		eventfd_t ignored;
+
+		if (poll(pfd, n, -1) > 0) {
+			if (pfd[0].revents)
+				eventfd_read(table_bell, &ignored);
+			for (size_t i = 1; i < n; i++)
+				if (pfd[i].revents && pipe_is_over(dev[i]))
+					kernel->hangup((void *)dev[i]);
+		}
+		free(pfd);
+		free(dev);
 	}
 	return NULL;
 }
@@ -414,10 +499,17 @@ void keeper_main(struct machine *m, int sock)
 		setrlimit(RLIMIT_NOFILE, &lim);
 	}
 	close(shared->params.keeper_fd); /* the guests' end */
+	signal(SIGPIPE, SIG_IGN);
+	table_bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (table_bell < 0) {
+		complain("the keeper has no descriptors left");
+		_exit(EXIT_QUIRE);
+	}
 	start(&thread, receiver, &sock);
 	for (int i = 0; i < NR_WORKERS; i++)
 		start(&thread, worker, NULL);
 	start(&thread, watch, (void *)(uintptr_t)m->entry);
+	start(&thread, hangup, (void *)(uintptr_t)m->entry);
 	if (trace_path)
 		start(&trace_thread, tracer, NULL);
 	if (sampling) {

@@ -730,7 +730,6 @@ static const syscall_fn syscall_table[NR_SYSCALLS] = {
 	[__NR_setrlimit] = sys_setrlimit,
 
 	[__NR_rseq] = sys_ni_syscall,
-	[__NR_userfaultfd] = sys_ni_syscall,
 	[__NR_io_uring_setup] = sys_ni_syscall,
 	[__NR_io_uring_enter] = sys_ni_syscall,
 	[__NR_io_uring_register] = sys_ni_syscall,

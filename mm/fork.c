@@ -14,6 +14,7 @@
 #include <quire/pagemap.h>
 #include <quire/slab.h>
 #include <quire/string.h>
+#include <quire/userfaultfd_k.h>
 
 #include "vma.h"
 
@@ -45,6 +46,7 @@ static void mm_init_fields(struct mm_struct *mm)
 	atomic_set(&mm->mm_users, 1);
 	atomic_set(&mm->mm_count, 1);
 	init_rwsem(&mm->mmap_lock);
+	INIT_LIST_HEAD(&mm->uffd_events);
 	spin_lock_init(&mm->page_table_lock);
 	mm->task_size = TASK_SIZE_MAX;
 	mm->rlim_as = mm->rlim_data = mm->rlim_data_max = ~0UL;
@@ -152,7 +154,8 @@ static struct vm_area_struct *dup_vma(struct mm_struct *mm, struct vm_area_struc
 	if (!vma)
 		return ERR_PTR(-ENOMEM);
 	vma->vm_mm = mm;
-	if ((!(src->vm_flags & VM_WIPEONFORK) && anon_vma_fork(vma, src)) ||
+	if (dup_userfaultfd(vma, mm) ||
+	    (!(src->vm_flags & VM_WIPEONFORK) && anon_vma_fork(vma, src)) ||
 	    rt_preallocate(&mm->mm_rt, 1, GFP_KERNEL) ||
 	    (src->vm_flags & VM_ACCOUNT && vm_enough_memory(mm, vma_pages(src)))) {
 		unlink_anon_vmas(vma);
@@ -187,7 +190,7 @@ static int dup_mmap(struct mm_struct *mm, struct mm_struct *oldmm)
 
 	for_each_vma(oldmm, src)
 	{
-		bool copy = vma_needs_copy(src);
+		bool copy = vma_needs_copy(src) || userfaultfd_wp(src);
 
 		/* What the machine maps itself is its own affair. */
 		if (!copy && !(src->vm_flags & VM_PFNMAP))
@@ -223,6 +226,10 @@ struct mm_struct *dup_mm(struct mm_struct *oldmm)
 	mm->hiwater_rss = get_mm_rss(mm);
 	up_write(&mm->mmap_lock);
 	if (err) {
+		LIST_HEAD(events);
+
+		userfaultfd_take_events(mm, &events);
+		userfaultfd_cancel_events(&events);
 		mmput(mm);
 		return ERR_PTR(err);
 	}

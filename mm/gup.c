@@ -42,8 +42,8 @@ static bool pte_serves(const struct vm_area_struct *vma, pte_t pte, unsigned int
 	if (pte_write(pte) || !(foll & FOLL_WRITE))
 		return true;
 	page = pte_page(pte);
-	return foll & FOLL_FORCE && page && PageAnon(page) && !(vma->vm_flags & VM_SHARED) &&
-	       page_sole_owner(page);
+	return foll & FOLL_FORCE && !pte_uffd_wp(pte) && page && PageAnon(page) &&
+	       !(vma->vm_flags & VM_SHARED) && page_sole_owner(page);
 }
 
 /* The OOM killer has taken, or is taking, what the program had written. page_table_lock held. */
@@ -55,10 +55,12 @@ static bool contents_are_lost(const struct vm_area_struct *vma)
 pte_t *get_locked_pte(struct vm_area_struct *vma, unsigned long addr, unsigned int foll)
 {
 	struct mm_struct *mm = vma->vm_mm;
-	unsigned int flags = FAULT_FLAG_REMOTE | FAULT_FLAG_USER, tries = 0;
+	unsigned int flags = FAULT_FLAG_REMOTE, tries = 0;
 
 	if (foll & FOLL_WRITE)
 		flags |= FAULT_FLAG_WRITE;
+	if (foll & FOLL_UNLOCKABLE)
+		flags |= FAULT_FLAG_ALLOW_RETRY;
 	for (;;) {
 		vm_fault_t ret;
 		pte_t *ptep;
@@ -81,12 +83,17 @@ pte_t *get_locked_pte(struct vm_area_struct *vma, unsigned long addr, unsigned i
 			continue;
 		if (ret & VM_FAULT_ERROR)
 			return ERR_PTR(ret & VM_FAULT_OOM ? -ENOMEM : -EFAULT);
+		if (ret & VM_FAULT_RETRY)
+			return ERR_PTR(-EAGAIN);
 	}
 }
 
-/* The pages of [start, end) in one VMA; how many were pinned, or an error when none was. */
+/*
+ * The pages of [start, end) in one VMA; how many were pinned, or an error when none was. *locked: whether
+ * mmap_lock is still held.
+ */
 static long pin_vma_pages(struct vm_area_struct *vma, unsigned long start, unsigned long end,
-			  unsigned int foll, struct page **pages)
+			  unsigned int foll, struct page **pages, bool *locked)
 {
 	struct mm_struct *mm = vma->vm_mm;
 	long n = 0;
@@ -94,11 +101,13 @@ static long pin_vma_pages(struct vm_area_struct *vma, unsigned long start, unsig
 	if (!vma_permits(vma, foll))
 		return -EFAULT;
 	for (; start < end; start += PAGE_SIZE) {
-		pte_t *ptep = get_locked_pte(vma, start, foll);
+		pte_t *ptep = get_locked_pte(vma, start, foll | FOLL_UNLOCKABLE);
 		struct page *page;
 
-		if (IS_ERR(ptep))
+		if (IS_ERR(ptep)) {
+			*locked = PTR_ERR(ptep) != -EAGAIN;
 			return n ? n : PTR_ERR(ptep);
+		}
 		page = pfn_to_page(pte_pfn(*ptep));
 		get_page(page);
 		if (foll & FOLL_WRITE)
@@ -118,14 +127,18 @@ long pin_user_pages(struct mm_struct *mm, unsigned long start, unsigned long nr,
 
 	while (done < (long)nr) {
 		struct vm_area_struct *vma = lock_mm_and_find_vma(mm, addr);
+		bool locked = true;
 		unsigned long end;
 		long n;
 
 		if (!vma)
 			return done ? done : -EFAULT;
 		end = min(addr + ((nr - (unsigned long)done) << PAGE_SHIFT), vma->vm_end);
-		n = pin_vma_pages(vma, addr, end, foll, pages + done);
-		up_read(&mm->mmap_lock);
+		n = pin_vma_pages(vma, addr, end, foll, pages + done, &locked);
+		if (locked)
+			up_read(&mm->mmap_lock);
+		if (n == -EAGAIN)
+			continue;
 		if (n < 0)
 			return done ? done : n;
 		done += n;
@@ -147,9 +160,9 @@ void unpin_user_pages(struct page **pages, unsigned long nr, bool write)
 	}
 }
 
-struct page *get_user_page(struct mm_struct *mm, unsigned long uaddr, bool write)
+/* Once. -EAGAIN: to be tried again. */
+static struct page *try_get_user_page(struct mm_struct *mm, unsigned long uaddr, unsigned int foll)
 {
-	unsigned int foll = write ? FOLL_WRITE : 0;
 	struct vm_area_struct *vma = lock_mm_and_find_vma(mm, uaddr);
 	struct page *page = ERR_PTR(-EFAULT);
 	pte_t *ptep;
@@ -157,7 +170,7 @@ struct page *get_user_page(struct mm_struct *mm, unsigned long uaddr, bool write
 	if (!vma)
 		return page;
 	if (vma_permits(vma, foll)) {
-		ptep = get_locked_pte(vma, uaddr & PAGE_MASK, foll);
+		ptep = get_locked_pte(vma, uaddr & PAGE_MASK, foll | FOLL_UNLOCKABLE);
 		if (IS_ERR(ptep)) {
 			page = (struct page *)ptep;
 		} else {
@@ -166,6 +179,17 @@ struct page *get_user_page(struct mm_struct *mm, unsigned long uaddr, bool write
 			spin_unlock(&mm->page_table_lock);
 		}
 	}
-	up_read(&mm->mmap_lock);
+	if (page != ERR_PTR(-EAGAIN))
+		up_read(&mm->mmap_lock);
+	return page;
+}
+
+struct page *get_user_page(struct mm_struct *mm, unsigned long uaddr, bool write)
+{
+	struct page *page;
+
+	do
+		page = try_get_user_page(mm, uaddr, write ? FOLL_WRITE : 0);
+	while (unlikely(page == ERR_PTR(-EAGAIN)));
 	return page;
 }

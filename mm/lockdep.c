@@ -65,6 +65,8 @@ static const struct {
 	{ "node.lock", RANK_SLAB_NODE, false },
 	{ "zone->lock", RANK_ZONE, false },
 	{ "region->lock", RANK_CALLS, false },
+	{ "uffd_lock", RANK_LEAF, false },
+	{ "uffd_files_lock", RANK_LEAF, false },
 	{ "mmlist_lock", RANK_LEAF, false },
 	{ "inode_lock", RANK_LEAF, false },
 	{ "anon_vma_ref_lock", RANK_LEAF, false },

@@ -22,6 +22,7 @@
 #include <quire/string.h>
 #include <quire/swap.h>
 #include <quire/trace.h>
+#include <quire/userfaultfd_k.h>
 
 #include "vma.h"
 
@@ -154,22 +155,48 @@ static int madvise_willneed(struct vm_area_struct *vma, unsigned long start, uns
 	return 0;
 }
 
-static int madvise_dontneed_free(struct vm_area_struct *vma, unsigned long start, unsigned long end,
-				 int behavior)
+static bool can_madv_dontneed_free(const struct vm_area_struct *vma, int behavior)
 {
 	vm_flags_t forbidden = VM_PFNMAP;
 
 	if (behavior != MADV_DONTNEED_LOCKED)
 		forbidden |= VM_LOCKED;
-	if (vma->vm_flags & forbidden)
+	return !(vma->vm_flags & forbidden) && (behavior != MADV_FREE || vma_is_anonymous(vma));
+}
+
+/*
+ * A monitor of vma hears of it first, without mmap_lock. The VMA that is at start now, *end within it, or
+ * ERR_PTR(-ENOMEM).
+ */
+static struct vm_area_struct *announce_remove(struct vm_area_struct *vma, unsigned long start,
+					      unsigned long *end)
+{
+	struct mm_struct *mm = vma->vm_mm;
+
+	if (likely(userfaultfd_remove(vma, start, *end)))
+		return vma;
+	down_read(&mm->mmap_lock);
+	vma = vma_lookup(mm, start);
+	if (!vma)
+		return ERR_PTR(-ENOMEM);
+	*end = min(*end, vma->vm_end);
+	return vma;
+}
+
+static int madvise_dontneed_free(struct vm_area_struct *vma, unsigned long start,
+				 unsigned long *end, int behavior)
+{
+	if (!can_madv_dontneed_free(vma, behavior))
 		return -EINVAL;
-	if (behavior == MADV_FREE) {
-		if (!vma_is_anonymous(vma))
-			return -EINVAL;
-		clean_anon_range(vma, start, end);
-		return 0;
-	}
-	zap_page_range(vma, start, end);
+	vma = announce_remove(vma, start, end);
+	if (IS_ERR(vma))
+		return (int)PTR_ERR(vma);
+	if (!can_madv_dontneed_free(vma, behavior))
+		return -EINVAL;
+	if (behavior == MADV_FREE)
+		clean_anon_range(vma, start, *end);
+	else
+		zap_page_range(vma, start, *end);
 	return 0;
 }
 
@@ -199,10 +226,10 @@ static int zero_file_range(struct address_space *mapping, pgoff_t index, pgoff_t
 	return 0;
 }
 
-static int madvise_remove(struct vm_area_struct *vma, unsigned long start, unsigned long end)
+static int madvise_remove(struct vm_area_struct *vma, unsigned long start, unsigned long *end)
 {
 	pgoff_t first = linear_page_index(vma, start);
-	pgoff_t last = linear_page_index(vma, end - PAGE_SIZE);
+	pgoff_t last = linear_page_index(vma, *end - PAGE_SIZE);
 	struct inode *inode;
 	int err = 0;
 
@@ -211,13 +238,16 @@ static int madvise_remove(struct vm_area_struct *vma, unsigned long start, unsig
 	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != (VM_SHARED | VM_MAYWRITE))
 		return -EACCES;
 	inode = vma->vm_file->f_inode;
+	ihold(inode);
+	vma = announce_remove(vma, start, end);
 	mutex_lock(&inode->i_data.lock);
 	if (inode->i_kind == INODE_SHMEM)
 		truncate_pagecache_range_locked(inode, first, last);
 	else
 		err = zero_file_range(&inode->i_data, first, last);
 	mutex_unlock(&inode->i_data.lock);
-	return err;
+	iput(inode);
+	return IS_ERR(vma) && !err ? (int)PTR_ERR(vma) : err;
 }
 
 /* Fault in; -ENOMEM at a hole, -EINVAL where the VMA forbids the access, -EFAULT: SIGBUS. */
@@ -249,7 +279,8 @@ static int madvise_populate(struct mm_struct *mm, unsigned long start, unsigned 
 
 /* ---- The call ------------------------------------------------------------------------------- */
 
-static int madvise_vma_behavior(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+/* *end comes nearer if the VMA has become smaller meanwhile. */
+static int madvise_vma_behavior(struct vm_area_struct *vma, unsigned long start, unsigned long *end,
 				int behavior)
 {
 	int err;
@@ -258,12 +289,12 @@ static int madvise_vma_behavior(struct vm_area_struct *vma, unsigned long start,
 	case MADV_REMOVE:
 		return madvise_remove(vma, start, end);
 	case MADV_WILLNEED:
-		return madvise_willneed(vma, start, end);
+		return madvise_willneed(vma, start, *end);
 	case MADV_COLD:
 	case MADV_PAGEOUT:
 		err = madvise_cold(vma);
 		if (!err && behavior == MADV_PAGEOUT)
-			pageout_range(vma, start, end);
+			pageout_range(vma, start, *end);
 		return err;
 	case MADV_COLLAPSE: /* no VMA can have huge pages */
 		return -EINVAL;
@@ -272,7 +303,7 @@ static int madvise_vma_behavior(struct vm_area_struct *vma, unsigned long start,
 	case MADV_DONTNEED_LOCKED:
 		return madvise_dontneed_free(vma, start, end, behavior);
 	default:
-		return madvise_update_vma(vma, start, end, behavior);
+		return madvise_update_vma(vma, start, *end, behavior);
 	}
 }
 
@@ -294,7 +325,7 @@ static int madvise_walk_vmas(struct mm_struct *mm, unsigned long start, unsigned
 			start = vma->vm_start;
 		}
 		stop = min(vma->vm_end, end);
-		err = madvise_vma_behavior(vma, start, stop, behavior);
+		err = madvise_vma_behavior(vma, start, &stop, behavior);
 		if (err)
 			return err;
 		start = stop;

@@ -4,7 +4,8 @@
  *
  *   handle_mm_fault
  *     entry of swap -------------------- do_swap_page         the page again, perhaps read from storage
- *     entry empty ---- anonymous VMA ---- do_anonymous_page   zero folio, or a block of new frames
+ *     entry empty ---- registered VMA --- handle_userfault    a monitor fills it, or forbids the write
+ *       |------------- anonymous VMA ---- do_anonymous_page   zero folio, or a block of new frames
  *       |  `---------- backed VMA ------- do_fault
  *       |                 read                do_read_fault    the cached page and its neighbours
  *       |                 write, private      do_cow_fault     a copy of it
@@ -41,6 +42,7 @@
 #include <quire/string.h>
 #include <quire/swap.h>
 #include <quire/trace.h>
+#include <quire/userfaultfd_k.h>
 
 #include "ptes.h"
 
@@ -250,7 +252,8 @@ static unsigned int anon_fault_order(struct vm_fault *vmf)
 	unsigned long base = vmf->address;
 	unsigned int target, order;
 
-	if (!anon_fault_max_order)
+	/* What is beside it is the monitor's to fill, or protected. */
+	if (!anon_fault_max_order || userfaultfd_armed(vma))
 		return 0;
 	target = min(anon_target_order(vmf), (unsigned int)(PMD_SHIFT - PAGE_SHIFT));
 	vma->vm_fault_order = target;
@@ -434,7 +437,8 @@ static vm_fault_t do_anonymous_page(struct vm_fault *vmf)
 	spin_lock(&mm->page_table_lock);
 	map_anon_block(vmf, page, order);
 	spin_unlock(&mm->page_table_lock);
-	if (!order && anon_fault_max_order && !(vmf->flags & FAULT_FLAG_REMOTE))
+	if (!order && anon_fault_max_order && !(vmf->flags & FAULT_FLAG_REMOTE) &&
+	    !userfaultfd_armed(vmf->vma))
 		stride_ahead(vmf);
 	return FAULT_DONE(TRACE_FAULT_ANON);
 }
@@ -468,8 +472,8 @@ static void wp_page_reuse(struct vm_fault *vmf)
 	     lo += PAGE_SIZE, ptep++) {
 		pte_t pte = ptep_get(ptep);
 
-		if (pte_accessible(pte) && pte_dirty(pte) && !pte_write(pte) && pte_page(pte) &&
-		    page_sole_owner(pte_page(pte))) {
+		if (pte_accessible(pte) && pte_dirty(pte) && !pte_write(pte) && !pte_uffd_wp(pte) &&
+		    pte_page(pte) && page_sole_owner(pte_page(pte))) {
 			page_move_anon_rmap(pte_page(pte), vma);
 			ptep_set_bits(ptep, _PAGE_RW);
 			reused++;
@@ -528,7 +532,8 @@ static unsigned int cow_order(const struct vm_fault *vmf, bool anon)
 	unsigned int most = min(anon ? NEIGHBOUR_ORDER : COW_MAX_ORDER, fault_around_order);
 	unsigned int run;
 
-	if ((!anon && !vma_is_stable(vmf->vma)) || !most || vmf->flags & FAULT_FLAG_REMOTE)
+	if ((!anon && !vma_is_stable(vmf->vma)) || !most || vmf->flags & FAULT_FLAG_REMOTE ||
+	    userfaultfd_armed(vmf->vma))
 		return 0;
 	/* The data of a library, of which relocation writes nearly every page. */
 	if (!anon && vma_pages(vmf->vma) <= 1UL << COW_MAX_ORDER)
@@ -753,6 +758,10 @@ static vm_fault_t do_wp_page(struct vm_fault *vmf)
 	struct page *page = pte_page(vmf->orig_pte);
 	unsigned int order;
 
+	if (unlikely(userfaultfd_pte_wp(vmf->vma, vmf->orig_pte))) {
+		spin_unlock(&mm->page_table_lock);
+		return handle_userfault(vmf, VM_UFFD_WP);
+	}
 	if (!page) {
 		if (pte_is_zero_page(vmf->orig_pte) && vma_is_anonymous(vmf->vma))
 			return do_anonymous_page(vmf);
@@ -841,7 +850,8 @@ static vm_fault_t finish_fault(struct vm_fault *vmf, struct page *page, bool aro
 	mapped = pte_none(ptep_get(vmf->pte));
 	if (mapped) {
 		set_backed_pte(vmf, vmf->pte, page, mk_fault_pte(vmf, page_to_pfn(page)), &delta);
-		if (around && fault_around_order && vmf->vma->vm_file)
+		if (around && fault_around_order && vmf->vma->vm_file &&
+		    !userfaultfd_armed(vmf->vma))
 			do_fault_around(vmf, &delta);
 		mm_delta_add(mm, &delta);
 		update_mmu(vmf);
@@ -905,8 +915,35 @@ static vm_fault_t do_shared_fault(struct vm_fault *vmf)
 	return ret | finish_fault(vmf, vmf->page, false);
 }
 
+/*
+ * A registered object: the monitor supplies what the object has not, or (VM_UFFD_MINOR) says when what it
+ * has may be seen. 0: it is an ordinary fault.
+ */
+static vm_fault_t do_shmem_userfault(struct vm_fault *vmf)
+{
+	struct address_space *mapping = vma_mapping(vmf->vma);
+	struct page *page;
+	bool inside;
+
+	mutex_lock(&mapping->lock);
+	inside = vmf->pgoff < ((u64)mapping->host->i_size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	page = xa_load(&mapping->i_pages, vmf->pgoff);
+	mutex_unlock(&mapping->lock);
+	if (page && userfaultfd_minor(vmf->vma))
+		return handle_userfault(vmf, VM_UFFD_MINOR);
+	if (!page && inside && userfaultfd_missing(vmf->vma))
+		return handle_userfault(vmf, VM_UFFD_MISSING);
+	return 0;
+}
+
 static vm_fault_t do_fault(struct vm_fault *vmf)
 {
+	if (unlikely(vmf->vma->vm_flags & (VM_UFFD_MISSING | VM_UFFD_MINOR))) {
+		vm_fault_t ret = do_shmem_userfault(vmf);
+
+		if (ret)
+			return ret;
+	}
 	if (!vmf_write(vmf))
 		return do_read_fault(vmf);
 	return vmf->vma->vm_flags & VM_SHARED ? do_shared_fault(vmf) : do_cow_fault(vmf);
@@ -953,7 +990,8 @@ static void map_swapped_page(struct vm_fault *vmf, struct page *page)
 	mm_delta_add(vmf_mm(vmf), &delta);
 	if (vmf_write(vmf) || swap_is_scarce() || vma->vm_flags & VM_LOCKED)
 		try_to_free_swap(page);
-	if (vmf_write(vmf) && page_mapcount(page) == 1 && page_count(page) == 2) {
+	if (vmf_write(vmf) && !userfaultfd_pte_wp(vma, vmf->orig_pte) && page_mapcount(page) == 1 &&
+	    page_count(page) == 2) {
 		page_move_anon_rmap(page, vma);
 		pte = mk_fault_pte(vmf, page_to_pfn(page));
 	} else {
@@ -976,6 +1014,11 @@ static vm_fault_t finish_swap_fault(struct vm_fault *vmf, struct page *page, boo
 	}
 	map_swapped_page(vmf, page);
 	vmf->orig_pte = ptep_get(vmf->pte);
+	if (vmf_write(vmf) && userfaultfd_pte_wp(vmf->vma, vmf->orig_pte)) {
+		/* A monitor's affair, who is not waited for with the page's lock. */
+		spin_unlock(&mm->page_table_lock);
+		return FAULT_AGAIN;
+	}
 	if (vmf_write(vmf) && !pte_dirty(vmf->orig_pte))
 		return do_wp_page(vmf);
 	update_mmu(vmf);
@@ -1023,10 +1066,12 @@ static vm_fault_t handle_pte_fault(struct vm_fault *vmf)
 	spin_lock(&mm->page_table_lock);
 	vmf->orig_pte = ptep_get(vmf->pte);
 	if (pte_none(vmf->orig_pte)) {
-		if (vma_is_anonymous(vmf->vma))
+		bool anon = vma_is_anonymous(vmf->vma), missing = userfaultfd_missing(vmf->vma);
+
+		if (anon && likely(!missing))
 			return do_anonymous_page(vmf);
 		spin_unlock(&mm->page_table_lock);
-		return do_fault(vmf);
+		return anon ? handle_userfault(vmf, VM_UFFD_MISSING) : do_fault(vmf);
 	}
 	if (unlikely(!pte_present(vmf->orig_pte)))
 		return do_swap_page(vmf);
@@ -1041,6 +1086,8 @@ static vm_fault_t handle_pte_fault(struct vm_fault *vmf)
  */
 static void account_fault(struct mm_struct *mm, vm_fault_t ret)
 {
+	if (ret & VM_FAULT_RETRY)
+		return;
 	if (ret & VM_FAULT_ERROR) {
 		count_vm_event(PGFAULT);
 		return;
@@ -1064,6 +1111,7 @@ vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long address, un
 		.real_address = address,
 		.pgoff = linear_page_index(vma, address & PAGE_MASK),
 	};
+	struct mm_struct *mm = vma->vm_mm;
 	vm_fault_t ret, major = 0;
 
 	if (unlikely(vma->vm_flags & VM_PFNMAP)) {
@@ -1077,7 +1125,7 @@ vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long address, un
 		while (unlikely(ret & FAULT_AGAIN));
 		ret |= major & VM_FAULT_MAJOR;
 	}
-	account_fault(vma->vm_mm, ret);
+	account_fault(mm, ret);
 	return ret;
 }
 

@@ -22,6 +22,7 @@
 #include <quire/mman.h>
 #include <quire/pagemap.h>
 #include <quire/trace.h>
+#include <quire/userfaultfd_k.h>
 
 #include "vma.h"
 
@@ -479,6 +480,7 @@ unsigned long do_mmap(struct mm_struct *mm, struct file *file, unsigned long add
 		.pgoff = pgoff,
 	};
 	u64 start = trace_clock();
+	LIST_HEAD(events);
 	unsigned long ret;
 
 	if (populate)
@@ -498,7 +500,9 @@ unsigned long do_mmap(struct mm_struct *mm, struct file *file, unsigned long add
 
 	down_write(&mm->mmap_lock);
 	ret = do_mmap_locked(&req);
+	userfaultfd_take_events(mm, &events);
 	up_write(&mm->mmap_lock);
+	userfaultfd_post_events(&events);
 	if (IS_ERR_VALUE(ret))
 		return ret;
 	if (populate &&
@@ -553,11 +557,14 @@ out:
 int do_munmap(struct mm_struct *mm, unsigned long start, size_t len)
 {
 	u64 begin = trace_clock();
+	LIST_HEAD(events);
 	int err;
 
 	down_write(&mm->mmap_lock);
 	err = do_munmap_locked(mm, start, len);
+	userfaultfd_take_events(mm, &events);
 	up_write(&mm->mmap_lock);
+	userfaultfd_post_events(&events);
 	if (!err)
 		trace(TRACE_MUNMAP, start, PAGE_ALIGN(len), begin);
 	return err;
@@ -643,13 +650,16 @@ unsigned long do_brk(struct mm_struct *mm, unsigned long brk)
 {
 	u64 start = trace_clock();
 	unsigned long old, ret;
+	LIST_HEAD(events);
 	bool populate;
 
 	down_write(&mm->mmap_lock);
 	old = mm->brk;
 	populate = brk_locked(mm, brk) && mm->brk > old && mm->def_flags & VM_LOCKED;
 	ret = mm->brk;
+	userfaultfd_take_events(mm, &events);
 	up_write(&mm->mmap_lock);
+	userfaultfd_post_events(&events);
 	if (populate)
 		mm_populate(mm, PAGE_ALIGN(old), PAGE_ALIGN(ret) - PAGE_ALIGN(old));
 	if (ret != old)

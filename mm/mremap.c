@@ -18,6 +18,7 @@
 #include <quire/mm.h>
 #include <quire/mman.h>
 #include <quire/trace.h>
+#include <quire/userfaultfd_k.h>
 
 #include "vma.h"
 
@@ -216,6 +217,7 @@ static unsigned long move_vma(struct vma_remap *r)
 		do_munmap_locked(mm, r->new_addr, r->new_len);
 		return (unsigned long)err;
 	}
+	mremap_userfaultfd(new_vma, r->addr, r->new_addr, r->old_len);
 	r->populate = flags & VM_LOCKED && r->new_len > r->old_len;
 	if (r->flags & MREMAP_DONTUNMAP)
 		dontunmap_complete(r, new_vma);
@@ -374,6 +376,7 @@ unsigned long do_mremap(struct mm_struct *mm, unsigned long addr, unsigned long 
 		.flags = flags,
 	};
 	u64 start = trace_clock();
+	LIST_HEAD(events);
 	unsigned long ret;
 	int err = check_mremap_params(&r);
 
@@ -381,7 +384,9 @@ unsigned long do_mremap(struct mm_struct *mm, unsigned long addr, unsigned long 
 		return (unsigned long)err;
 	down_write(&mm->mmap_lock);
 	ret = mremap_locked(&r);
+	userfaultfd_take_events(mm, &events);
 	up_write(&mm->mmap_lock);
+	userfaultfd_post_events(&events);
 	if (IS_ERR_VALUE(ret))
 		return ret;
 	if (r.populate)

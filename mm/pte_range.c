@@ -11,6 +11,7 @@
 #include <quire/pagemap.h>
 #include <quire/string.h>
 #include <quire/swap.h>
+#include <quire/userfaultfd_k.h>
 
 #include "ptes.h"
 
@@ -39,7 +40,7 @@ static bool can_stay_writable(const struct vm_area_struct *vma, pte_t pte)
 	struct page *page = pte_page(pte);
 
 	return (vma->vm_flags & (VM_WRITE | VM_SHARED)) == VM_WRITE && pte_accessible(pte) &&
-	       pte_dirty(pte) && page && page_sole_owner(page);
+	       !pte_uffd_wp(pte) && pte_dirty(pte) && page && page_sole_owner(page);
 }
 
 /*
@@ -257,6 +258,8 @@ static void copy_pinned_page(struct copy_context *ctx, pte_t *dst, pte_t *src, u
 	page_add_rmap(copy, &ctx->delta);
 	if (vma->vm_flags & VM_WRITE)
 		pte = pte_mkwrite(pte);
+	if (userfaultfd_pte_wp(vma, *src))
+		pte = pte_mkuffd_wp(pte);
 	set_pte(dst, pte_mkdirty(pte));
 }
 
@@ -278,7 +281,9 @@ static void copy_present_pte(struct copy_context *ctx, pte_t *dst, pte_t *src, u
 		get_page(page);
 		page_add_rmap(page, &ctx->delta);
 	}
-	set_pte(dst, ptep_get(src));
+	pte = ptep_get(src);
+	/* The child's writes are the monitor's affair only if it has heard of the child. */
+	set_pte(dst, userfaultfd_wp(ctx->dst_vma) ? pte : pte_clear_uffd_wp(pte));
 }
 
 /* The slot has one entry more. False: too many share it. */
@@ -287,7 +292,7 @@ static bool copy_swap_pte(struct copy_context *ctx, pte_t *dst, pte_t pte)
 	if (swap_duplicate(pte_to_swp_entry(pte)))
 		return false;
 	ctx->delta.rss[MM_SWAPENTS]++;
-	set_pte(dst, pte);
+	set_pte(dst, userfaultfd_wp(ctx->dst_vma) ? pte : pte_clear_uffd_wp(pte));
 	return true;
 }
 

@@ -158,11 +158,13 @@ static inline void page_init_anon(struct page *page, const struct vm_area_struct
 enum foll_flags {
 	FOLL_WRITE = 1 << 0,
 	FOLL_FORCE = 1 << 1, /* the VMA's protection does not count */
+	FOLL_UNLOCKABLE = 1 << 2, /* mmap_lock may be released: -EAGAIN */
 };
 
 /*
  * mmap_lock held for reading. The entry for addr, faulted in so that it serves the access, with
- * page_table_lock HELD. Or ERR_PTR(-EFAULT, -ENOMEM) without it.
+ * page_table_lock HELD. Or ERR_PTR(-EFAULT, -ENOMEM) without it; with FOLL_UNLOCKABLE also
+ * ERR_PTR(-EAGAIN): mmap_lock has been released while a monitor had its turn, and the VMA is to be looked up anew.
  */
 pte_t *get_locked_pte(struct vm_area_struct *vma, unsigned long addr, unsigned int foll);
 /* Whether the VMA lets the program itself do that access. */

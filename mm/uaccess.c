@@ -24,6 +24,7 @@ struct user_access {
 	char *buf; /* the kernel's side; not for ACCESS_CLEAR */
 	unsigned long addr; /* the user's side */
 	size_t left; /* bytes */
+	bool unlocked; /* mmap_lock was released in a fault: look the VMA up again */
 };
 
 static void *pte_address(pte_t pte, unsigned long addr)
@@ -34,11 +35,13 @@ static void *pte_address(pte_t pte, unsigned long addr)
 /* len bytes within one page. False: the page cannot be had. */
 static bool access_page(struct vm_area_struct *vma, struct user_access *ua, size_t len)
 {
-	pte_t *ptep = get_locked_pte(vma, ua->addr & PAGE_MASK, ua->foll);
+	pte_t *ptep = get_locked_pte(vma, ua->addr & PAGE_MASK, ua->foll | FOLL_UNLOCKABLE);
 	void *user;
 
-	if (IS_ERR(ptep))
+	if (IS_ERR(ptep)) {
+		ua->unlocked = PTR_ERR(ptep) == -EAGAIN;
 		return false;
+	}
 	user = pte_address(*ptep, ua->addr);
 	if (ua->kind == ACCESS_READ)
 		memcpy(ua->buf, user, len);
@@ -98,6 +101,17 @@ static bool access_vma(struct vm_area_struct *vma, struct user_access *ua)
 	return true;
 }
 
+/* After access_vma(), which said `more`: whether to go on. */
+static bool access_unlock(struct mm_struct *mm, struct user_access *ua, bool more)
+{
+	if (likely(!ua->unlocked)) {
+		up_read(&mm->mmap_lock);
+		return more;
+	}
+	ua->unlocked = false;
+	return true;
+}
+
 static size_t access_mm(struct mm_struct *mm, struct user_access *ua)
 {
 	bool more = true;
@@ -107,29 +121,28 @@ static size_t access_mm(struct mm_struct *mm, struct user_access *ua)
 
 		if (!vma)
 			break;
-		more = access_vma(vma, ua);
-		up_read(&mm->mmap_lock);
+		more = access_unlock(mm, ua, access_vma(vma, ua));
 	}
 	return ua->left;
 }
 
 size_t copy_to_mm(struct mm_struct *mm, unsigned long dst, const void *src, size_t n)
 {
-	struct user_access ua = { ACCESS_WRITE, FOLL_WRITE, (char *)src, dst, n };
+	struct user_access ua = { ACCESS_WRITE, FOLL_WRITE, (char *)src, dst, n, false };
 
 	return access_mm(mm, &ua);
 }
 
 size_t copy_from_mm(struct mm_struct *mm, void *dst, unsigned long src, size_t n)
 {
-	struct user_access ua = { ACCESS_READ, 0, dst, src, n };
+	struct user_access ua = { ACCESS_READ, 0, dst, src, n, false };
 
 	return access_mm(mm, &ua);
 }
 
 size_t clear_mm(struct mm_struct *mm, unsigned long dst, size_t n)
 {
-	struct user_access ua = { ACCESS_CLEAR, FOLL_WRITE, NULL, dst, n };
+	struct user_access ua = { ACCESS_CLEAR, FOLL_WRITE, NULL, dst, n, false };
 
 	return access_mm(mm, &ua);
 }
@@ -180,7 +193,7 @@ size_t access_remote_mm(struct mm_struct *mm, unsigned long addr, void *buf, siz
 			bool force)
 {
 	unsigned int foll = (write ? FOLL_WRITE : 0) | (force ? FOLL_FORCE : 0);
-	struct user_access ua = { write ? ACCESS_WRITE : ACCESS_READ, foll, buf, addr, n };
+	struct user_access ua = { write ? ACCESS_WRITE : ACCESS_READ, foll, buf, addr, n, false };
 	bool more = true;
 
 	while (more && ua.left) {
@@ -188,8 +201,8 @@ size_t access_remote_mm(struct mm_struct *mm, unsigned long addr, void *buf, siz
 
 		down_read(&mm->mmap_lock);
 		vma = vma_lookup(mm, ua.addr);
-		more = vma && vma_may_be_seen(vma, foll) && access_vma(vma, &ua);
-		up_read(&mm->mmap_lock);
+		more = access_unlock(mm, &ua,
+				     vma && vma_may_be_seen(vma, foll) && access_vma(vma, &ua));
 	}
 	return n - ua.left;
 }
@@ -218,7 +231,9 @@ long strncpy_from_mm(struct mm_struct *mm, char *dst, unsigned long src, long ma
 		if (!vma)
 			return -EFAULT;
 		if (vma_permits(vma, 0))
-			ptep = get_locked_pte(vma, addr & PAGE_MASK, 0);
+			ptep = get_locked_pte(vma, addr & PAGE_MASK, FOLL_UNLOCKABLE);
+		if (ptep == ERR_PTR(-EAGAIN))
+			continue;
 		if (!IS_ERR(ptep)) {
 			done += (long)copy_string_piece(dst + done, pte_address(*ptep, addr), len,
 							&ended);
@@ -231,7 +246,8 @@ long strncpy_from_mm(struct mm_struct *mm, char *dst, unsigned long src, long ma
 	return done;
 }
 
-int cmpxchg_user_u32(struct mm_struct *mm, unsigned long uaddr, u32 *old, u32 new_val)
+/* Once; -EAGAIN: to be tried again. */
+static int try_cmpxchg_user_u32(struct mm_struct *mm, unsigned long uaddr, u32 *old, u32 new_val)
 {
 	struct vm_area_struct *vma;
 	int ret = -EFAULT;
@@ -240,7 +256,9 @@ int cmpxchg_user_u32(struct mm_struct *mm, unsigned long uaddr, u32 *old, u32 ne
 	if (uaddr % sizeof(u32) || !(vma = lock_mm_and_find_vma(mm, uaddr)))
 		return -EFAULT;
 	if (vma_permits(vma, FOLL_WRITE)) {
-		ptep = get_locked_pte(vma, uaddr & PAGE_MASK, FOLL_WRITE);
+		ptep = get_locked_pte(vma, uaddr & PAGE_MASK, FOLL_WRITE | FOLL_UNLOCKABLE);
+		if (ptep == ERR_PTR(-EAGAIN))
+			return -EAGAIN;
 		if (!IS_ERR(ptep)) {
 			__atomic_compare_exchange_n((u32 *)pte_address(*ptep, uaddr), old, new_val,
 						    false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -249,5 +267,15 @@ int cmpxchg_user_u32(struct mm_struct *mm, unsigned long uaddr, u32 *old, u32 ne
 		}
 	}
 	up_read(&mm->mmap_lock);
+	return ret;
+}
+
+int cmpxchg_user_u32(struct mm_struct *mm, unsigned long uaddr, u32 *old, u32 new_val)
+{
+	int ret;
+
+	do
+		ret = try_cmpxchg_user_u32(mm, uaddr, old, new_val);
+	while (unlikely(ret == -EAGAIN));
 	return ret;
 }

@@ -30,6 +30,7 @@
 #include <quire/pagemap.h>
 #include <quire/slab.h>
 #include <quire/string.h>
+#include <quire/userfaultfd_k.h>
 
 #include "vma.h"
 
@@ -337,6 +338,7 @@ static bool anon_vma_mergeable(const struct vma_merge *m, const struct vm_area_s
 static bool is_mergeable_vma(const struct vma_merge *m, const struct vm_area_struct *vma)
 {
 	return vma->vm_flags == m->vm_flags && vma->vm_ops == m->vm_ops &&
+	       vma->vm_userfaultfd_ctx == m->uffd_ctx &&
 	       vma->vm_private_data == m->vm_private_data && same_file(vma->vm_file, m->file) &&
 	       mpol_equal(vma->vm_policy, m->policy) && anon_vma_mergeable(m, vma);
 }
@@ -486,6 +488,7 @@ void vma_merge_like(struct vma_merge *m, struct vm_area_struct *vma, pgoff_t pgo
 	m->vm_ops = vma->vm_ops;
 	m->vm_private_data = vma->vm_private_data;
 	m->policy = vma->vm_policy;
+	m->uffd_ctx = vma->vm_userfaultfd_ctx;
 	m->anon_from = vma;
 }
 
@@ -529,6 +532,18 @@ struct vm_area_struct *vma_modify_flags(struct vm_area_struct *vma, unsigned lon
 	return vma_modify(&m, vma);
 }
 
+struct vm_area_struct *vma_modify_flags_uffd(struct vm_area_struct *vma, unsigned long start,
+					     unsigned long end, vm_flags_t new_flags,
+					     struct userfaultfd_ctx *ctx)
+{
+	struct vma_merge m;
+
+	vma_merge_part(&m, vma, start, end);
+	m.vm_flags = new_flags;
+	m.uffd_ctx = ctx;
+	return vma_modify(&m, vma);
+}
+
 struct vm_area_struct *vma_modify_policy(struct vm_area_struct *vma, unsigned long start,
 					 unsigned long end, struct mempolicy *policy)
 {
@@ -550,6 +565,9 @@ int munmap_prepare(struct mm_struct *mm, unsigned long start, unsigned long end,
 	counts->nr_pages = counts->nr_accounted = 0;
 	if (!vma)
 		return 0;
+	err = userfaultfd_unmap_prep(vma, start, end);
+	if (err)
+		return err;
 	if (vma->vm_start < start) {
 		/* A hole in the middle makes one VMA more in the end. */
 		if (vma->vm_end > end && mm->map_count >= sysctl_max_map_count)
@@ -559,6 +577,9 @@ int munmap_prepare(struct mm_struct *mm, unsigned long start, unsigned long end,
 			return err;
 	}
 	for (; vma && vma->vm_start < end; vma = vma_next(vma)) {
+		err = userfaultfd_unmap_prep(vma, start, end);
+		if (err)
+			return err;
 		if (vma->vm_end > end) {
 			err = __split_vma(vma, end, false);
 			if (err)

@@ -29,6 +29,7 @@ struct vma_merge {
 	void *vm_private_data;
 	struct vm_area_struct *anon_from; /* whose private pages it has or gets, or NULL */
 	struct mempolicy *policy; /* borrowed */
+	struct userfaultfd_ctx *uffd_ctx;
 	struct vm_area_struct *middle;
 	struct vm_area_struct *prev, *next; /* touch the range, else NULL */
 };
@@ -93,6 +94,11 @@ struct vm_area_struct *vma_modify_policy(struct vm_area_struct *vma, unsigned lo
 					 unsigned long end, struct mempolicy *policy);
 /* The rest of *m, whose range is set: what lies at vma's page pgoff would be as vma is. */
 void vma_merge_like(struct vma_merge *m, struct vm_area_struct *vma, pgoff_t pgoff);
+
+/* The same, and to be registered with ctx. */
+struct vm_area_struct *vma_modify_flags_uffd(struct vm_area_struct *vma, unsigned long start,
+					     unsigned long end, vm_flags_t new_flags,
+					     struct userfaultfd_ctx *ctx);
 
 /* What lies in a range that is about to be unmapped. */
 struct munmap_counts {

@@ -46,20 +46,31 @@ static struct fault_result mm_fault_result(vm_fault_t ret)
 		return fault_signal(SIGSEGV, SEGV_MAPERR);
 	return (struct fault_result){
 		.major = ret & VM_FAULT_MAJOR,
-		.kind = vm_fault_kind(ret) == TRACE_FAULT_SPURIOUS ? FAULT_WAS_FILL
-								   : FAULT_WAS_MINOR,
+		.kind = vm_fault_kind(ret) == TRACE_FAULT_SPURIOUS || ret & VM_FAULT_RETRY
+				? FAULT_WAS_FILL
+				: FAULT_WAS_MINOR,
 	};
 }
 
 static unsigned int fault_flags(unsigned int error_code)
 {
-	unsigned int flags = FAULT_FLAG_USER;
+	unsigned int flags = FAULT_FLAG_USER | FAULT_FLAG_ALLOW_RETRY;
 
 	if (error_code & X86_PF_WRITE)
 		flags |= FAULT_FLAG_WRITE;
 	if (error_code & X86_PF_INSTR)
 		flags |= FAULT_FLAG_INSTRUCTION;
 	return flags;
+}
+
+/* The fault is not resolved yet, and no signal of the program's is a reason to leave the kernel. */
+static bool fault_must_retry(vm_fault_t ret, unsigned int *tries)
+{
+	if (likely(!(ret & (VM_FAULT_OOM | VM_FAULT_RETRY))))
+		return false;
+	if (ret & VM_FAULT_RETRY)
+		return !(ret & VM_FAULT_INTERRUPTED);
+	return pagefault_out_of_memory((*tries)++);
 }
 
 /* Once, with mmap_lock held for reading in between. *ret stays as it was if there is no such access. */
@@ -76,6 +87,8 @@ static struct fault_result user_fault(struct mm_struct *mm, unsigned long addres
 	if (likely(access_permitted(vma, error_code))) {
 		*ret = handle_mm_fault(vma, address, fault_flags(error_code));
 		result = mm_fault_result(*ret);
+		if (*ret & VM_FAULT_RETRY)
+			return result;
 		if (!(*ret & VM_FAULT_ERROR) && fetch_forbidden(vma, error_code))
 			result = fault_signal(SIGSEGV, SEGV_ACCERR);
 	} else {
@@ -96,7 +109,7 @@ struct fault_result do_page_fault(struct mm_struct *mm, unsigned long address,
 	do {
 		ret = VM_FAULT_SIGSEGV;
 		result = user_fault(mm, address, error_code, &ret);
-	} while (unlikely(ret & VM_FAULT_OOM) && pagefault_out_of_memory(tries++));
+	} while (fault_must_retry(ret, &tries));
 	trace(TRACE_FAULT, address, ret & VM_FAULT_ERROR ? TRACE_FAULT_ERROR : vm_fault_kind(ret),
 	      start);
 	return result;

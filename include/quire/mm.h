@@ -52,7 +52,8 @@ void mmdrop(struct mm_struct *mm);
  * fork: a copy of oldmm, private writable pages write-protected in both and shared until
  * written; pinned pages copied at once. VM_DONTCOPY and VM_WIPEONFORK obeyed. Takes oldmm's
  * mmap_lock for writing and RETURNS WITH IT HELD (also on error), so that a port can clone its
- * own translations before any new one is made; the caller does up_write(). ERR_PTR(-ENOMEM).
+ * own translations before any new one is made; the caller does up_write(). The events of the fork are in
+ * the new mm's uffd_events, to be taken and posted by the caller. ERR_PTR(-ENOMEM).
  */
 struct mm_struct *dup_mm(struct mm_struct *oldmm);
 
@@ -181,6 +182,7 @@ int expand_stack_locked(struct vm_area_struct *vma, unsigned long addr);
 
 enum fault_flag {
 	FAULT_FLAG_WRITE = 1 << 0,
+	FAULT_FLAG_ALLOW_RETRY = 1 << 2, /* mmap_lock may be released: VM_FAULT_RETRY */
 	FAULT_FLAG_USER = 1 << 6,
 	FAULT_FLAG_REMOTE = 1 << 7, /* by the kernel or another process: fill no TLB */
 	FAULT_FLAG_INSTRUCTION = 1 << 8,
@@ -192,13 +194,15 @@ enum fault_flag {
 #define VM_FAULT_SIGSEGV 0x000040u
 #define VM_FAULT_NOPAGE 0x000100u
 #define VM_FAULT_RETRY 0x000400u
+#define VM_FAULT_INTERRUPTED 0x080000u /* with RETRY: a signal ended the wait */
 #define VM_FAULT_ERROR (VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV)
 #define VM_FAULT_KIND_SHIFT 24 /* what was done, enum trace_fault: vm_fault_kind() */
 #define vm_fault_kind(ret) ((ret) >> VM_FAULT_KIND_SHIFT)
 
 /*
  * mmap_lock held for reading, and still at the end; the VMA permits the access. address may be
- * unaligned. VM_FAULT_ERROR bits; or VM_FAULT_MAJOR and, in the bits above, enum trace_fault.
+ * unaligned. VM_FAULT_ERROR bits; or VM_FAULT_MAJOR and, in the bits above, enum trace_fault; or, with
+ * FAULT_FLAG_ALLOW_RETRY only, VM_FAULT_RETRY: mmap_lock has been released, the VMA is not known any more.
  */
 vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long address, unsigned int flags);
 /*

@@ -19,6 +19,7 @@ struct anon_vma;
 struct file;
 struct kmem_cache;
 struct mempolicy;
+struct userfaultfd_ctx;
 struct vm_operations_struct;
 
 /*
@@ -77,7 +78,9 @@ _Static_assert(sizeof(struct page) == 64, "struct page must stay one cache line"
 #define VM_MAYEXEC 0x00000040UL
 #define VM_MAYSHARE 0x00000080UL
 #define VM_GROWSDOWN 0x00000100UL
+#define VM_UFFD_MISSING 0x00000200UL
 #define VM_PFNMAP 0x00000400UL /* the machine maps something of its own here; no frames of ours */
+#define VM_UFFD_WP 0x00001000UL
 #define VM_LOCKED 0x00002000UL
 #define VM_IO 0x00004000UL
 #define VM_SEQ_READ 0x00008000UL
@@ -92,6 +95,8 @@ _Static_assert(sizeof(struct page) == 64, "struct page must stay one cache line"
 #define VM_HUGEPAGE 0x20000000UL
 #define VM_NOHUGEPAGE 0x40000000UL
 #define VM_MERGEABLE 0x80000000UL
+#define VM_UFFD_MINOR 0x4000000000UL
+#define VM_UFFD_FLAGS (VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR)
 #define VM_STACK VM_GROWSDOWN
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 
@@ -113,6 +118,7 @@ struct vm_area_struct {
 	const struct vm_operations_struct *vm_ops;
 	void *vm_private_data;
 	struct mempolicy *vm_policy; /* a reference; NULL: the task's */
+	struct userfaultfd_ctx *vm_userfaultfd_ctx; /* NULL if no VM_UFFD_* is set; no reference */
 	/*
 	 * Where its new private pages are found again, and the list of all whose pages it may have
 	 * (rmap.h); NULL: it has had none yet. VMAs with different ones do not merge.
@@ -203,6 +209,7 @@ struct mm_struct {
 	struct file *exe_file;
 	unsigned long id; /* distinct for each mm since boot */
 	struct list_head mmlist; /* all mms, under mmlist_lock */
+	struct list_head uffd_events; /* to be posted by who holds mmap_lock for writing */
 	void *machine; /* the port's */
 };
 

@@ -13,6 +13,7 @@
  *
  * Software's use of the ignored bits:
  *   SPECIAL   the frame has no reference of this entry (zero folio, device memory)
+ *   UFFD_WP   a monitor has protected the page; RW is clear (userfaultfd_k.h)
  *   PROTNONE  (P clear, G set) a frame is held but the VMA forbids every access
  *   SWAP      (P and G clear) no frame is held: the entry says where the page is (swap.h)
  *
@@ -59,6 +60,7 @@
 #define _PAGE_SWAP (1UL << 7)
 #define _PAGE_SPECIAL (1UL << 9)
 #define _PAGE_EARLY (1UL << 10) /* a copy of a file's page, made before it was written to */
+#define _PAGE_UFFD_WP (1UL << 58) /* with RW clear: a write is the monitor's affair */
 #define _PAGE_NX (1UL << 63)
 
 #define PTE_PFN_MASK 0x000ffffffffff000UL
@@ -253,16 +255,30 @@ static inline pte_t pte_mkearly(pte_t pte)
 {
 	return __pte(pte.pte | _PAGE_EARLY);
 }
+static inline bool pte_uffd_wp(pte_t pte)
+{
+	return pte.pte & _PAGE_UFFD_WP;
+}
+static inline pte_t pte_mkuffd_wp(pte_t pte)
+{
+	return __pte((pte.pte | _PAGE_UFFD_WP) & ~_PAGE_RW);
+}
+static inline pte_t pte_clear_uffd_wp(pte_t pte)
+{
+	return __pte(pte.pte & ~_PAGE_UFFD_WP);
+}
 static inline pte_t pte_mkspecial(pte_t pte)
 {
 	return __pte(pte.pte | _PAGE_SPECIAL);
 }
-/* Protection bits from prot; frame, Accessed, Dirty, SPECIAL and EARLY kept. */
+/* Protection bits from prot; frame, Accessed, Dirty, SPECIAL, EARLY and UFFD_WP kept. */
 static inline pte_t pte_modify(pte_t pte, pgprot_t prot)
 {
-	const u64 keep = PTE_PFN_MASK | _PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_SPECIAL | _PAGE_EARLY;
+	const u64 keep = PTE_PFN_MASK | _PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_SPECIAL | _PAGE_EARLY |
+			 _PAGE_UFFD_WP;
+	pte_t out = __pte((pte.pte & keep) | (prot.pgprot & ~keep));
 
-	return __pte((pte.pte & keep) | (prot.pgprot & ~keep));
+	return pte_uffd_wp(out) ? pte_wrprotect(out) : out;
 }
 static inline void set_pte(pte_t *ptep, pte_t pte)
 {

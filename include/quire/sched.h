@@ -141,6 +141,12 @@ struct task_struct *machine_current(void);
 void machine_current_cred(u32 *euid, u32 *egid);
 bool machine_in_group(u32 gid);
 /*
+ * A new descriptor of the caller's for a userfaultfd context, which has the caller's reference from then on.
+ * Close-on-exec and non-blocking as a parent's. -EMFILE, -ENOMEM ...
+ */
+struct userfaultfd_ctx;
+int machine_uffd_install(struct userfaultfd_ctx *ctx);
+/*
  * Every thread that runs mm, NULL: that runs at all, passes a memory barrier between call and return,
  * sync_core: and executes no instruction that it has fetched before.
  */
@@ -225,6 +231,14 @@ void futex_init(void);
 void ipc_init(void); /* boot, after mm_init() */
 void exit_shm(struct task_struct *task); /* the thread ends; its mm is gone. May sleep */
 void ipc_shutdown(void); /* no task is left: all segments go */
+
+/* ---- linux/userfaultfd.c: what is done to a userfaultfd descriptor --------------------------- */
+
+/* As the calls of the names, for the caller; -ERESTARTSYS if a signal ended a wait. May sleep. */
+long userfaultfd_ioctl(struct task_struct *task, struct userfaultfd_ctx *ctx, u32 cmd,
+		       unsigned long arg);
+long userfaultfd_read(struct task_struct *task, struct userfaultfd_ctx *ctx, unsigned long ubuf,
+		      size_t count, bool nonblock);
 
 /* ---- linux/syscall.c: the calls that Quire answers itself ---------------------------------- */
 

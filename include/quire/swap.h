@@ -43,7 +43,7 @@ typedef struct {
 #define SWP_OFFSET_BITS 40
 #define SWP_OFFSET_MASK ((1UL << SWP_OFFSET_BITS) - 1)
 #define SWP_ENTRY_MASK ((1UL << (SWP_OFFSET_BITS + 5)) - 1)
-#define _PAGE_SWP_KEEP _PAGE_EARLY
+#define _PAGE_SWP_KEEP (_PAGE_EARLY | _PAGE_UFFD_WP)
 
 static inline swp_entry_t swp_entry(unsigned int type, pgoff_t offset)
 {

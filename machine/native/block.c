@@ -21,9 +21,8 @@
 
 static u64 next_dev; /* numbers are not used twice */
 
-int native_keeper_add(u64 blkdev, int fd, bool writable)
+static int keeper_send(struct keeper_msg body, int fd)
 {
-	struct keeper_msg body = { .dev = blkdev, .writable = writable };
 	struct host_iovec iov = { (unsigned long)&body, sizeof(body) };
 	struct {
 		u64 len;
@@ -42,6 +41,16 @@ int native_keeper_add(u64 blkdev, int fd, bool writable)
 	long ret = host_syscall(__NR_sendmsg, machine_params.keeper_fd, &msg, MSG_NOSIGNAL);
 
 	return ret < 0 ? (int)ret : 0;
+}
+
+int native_keeper_add(u64 blkdev, int fd, bool writable)
+{
+	return keeper_send((struct keeper_msg){ .dev = blkdev, .writable = writable }, fd);
+}
+
+int native_keeper_add_pipe(u64 blkdev, int fd)
+{
+	return keeper_send((struct keeper_msg){ .dev = blkdev, .pipe = true }, fd);
 }
 
 u64 native_new_blkdev(void)
@@ -229,6 +238,16 @@ int machine_block_rw(u64 dev, pgoff_t index, struct page *const *pages, unsigned
 		n -= batch;
 	}
 	return 0;
+}
+
+int native_keeper_poke(u64 dev)
+{
+	return keeper_op(dev, KEEPER_POKE, NULL);
+}
+
+int native_keeper_peek(u64 dev)
+{
+	return keeper_op(dev, KEEPER_PEEK, NULL);
 }
 
 int machine_block_flush(u64 dev)

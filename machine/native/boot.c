@@ -15,6 +15,7 @@
 
 #include "callsite.h"
 #include "signal.h"
+#include "uffd.h"
 
 extern const char __kernel_text_start[], __kernel_text_end[];
 long native_on_stack(long (*fn)(void *), void *arg, void *stack_top);
@@ -22,6 +23,7 @@ void native_gone(long nr, long arg, long sig, const u64 *mask) __attribute__((no
 
 int native_fd_floor;
 static u8 service_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
+static u8 hangup_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
 static u8 watch_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
 static unsigned long free_at_boot; /* pages, everything drained */
 static unsigned long objects_at_boot;
@@ -288,6 +290,7 @@ static long do_shutdown(void *arg)
 
 	cpu_get(t);
 	native_task_reap();
+	uffd_shutdown();
 	ipc_shutdown();
 	ret = inodes_shutdown();
 	if (ret)
@@ -355,6 +358,21 @@ static long entry_kill_guests(void *unused)
 	return on_service_stack(do_kill_guests, unused);
 }
 
+static long do_hangup(void *dev)
+{
+	struct native_task *t = current_native();
+
+	cpu_get(t);
+	uffd_hangup((u64)dev);
+	cpu_put(t);
+	return 0;
+}
+
+static long entry_hangup(void *dev)
+{
+	return on_stack(hangup_stack, do_hangup, dev);
+}
+
 const struct kernel_entry kernel_entry = {
 	.magic = KERNEL_ENTRY_MAGIC,
 	.shared = &kernel_shared,
@@ -366,6 +384,7 @@ const struct kernel_entry kernel_entry = {
 	.reap = entry_reap,
 	.watch = entry_watch,
 	.kill_guests = entry_kill_guests,
+	.hangup = entry_hangup,
 	.text_start = (u64)__kernel_text_start,
 	.text_end = (u64)__kernel_text_end,
 };

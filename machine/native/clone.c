@@ -16,6 +16,7 @@
 #include <quire/string.h>
 #include <quire/trace.h>
 #include <quire/slab.h>
+#include <quire/userfaultfd_k.h>
 #include <quire/vmstat.h>
 
 #include "callsite.h"
@@ -362,6 +363,7 @@ static long clone_process(struct native_task *t, struct native_task *nt, const s
 	struct hmm *hmm = hmm_alloc();
 	struct mm_struct *old = t->task.mm, *mm = old;
 	bool copy = !(a->flags & CLONE_VM);
+	LIST_HEAD(events);
 	long pid;
 
 	if (!hmm)
@@ -387,12 +389,15 @@ static long clone_process(struct native_task *t, struct native_task *nt, const s
 		pid = PTR_ERR(mm);
 		hmm_detach(hmm);
 	} else {
+		if (copy)
+			userfaultfd_take_events(mm, &events);
 		nt->task.mm = mm;
 		pid = hmm_inherit_devices(hmm, t->hmm, mm);
 		if (!pid)
 			pid = host_clone(nt, a, a->exit_signal, pidfd);
 		up_write(&old->mmap_lock);
 		if (pid < 0) {
+			userfaultfd_cancel_events(&events);
 			hmm_detach(hmm);
 			mmput(mm);
 		}
@@ -402,6 +407,7 @@ static long clone_process(struct native_task *t, struct native_task *nt, const s
 		hmm_del_task(nt);
 	} else {
 		native_count(t, NC_FORKS, 1);
+		userfaultfd_post_events(&events);
 	}
 	hmm_put(hmm);
 	return pid;

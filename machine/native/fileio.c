@@ -17,9 +17,11 @@
  * Most files have no inode here, and their calls are left to hostcall.c.
  */
 #include <quire/pagemap.h>
+#include <quire/userfaultfd.h>
 #include <quire/vmstat.h>
 
 #include "hostmem.h"
+#include "uffd.h"
 
 #define F_GETFL 3
 #define RWF_APPEND 0x10
@@ -607,8 +609,30 @@ static void before_umount(struct native_task *t, const unsigned long *args)
 
 /* ---- Dispatch ---------------------------------------------------------------------------- */
 
+static bool may_be_uffd(unsigned long nr)
+{
+	switch (nr) {
+	case __NR_read:
+	case __NR_readv:
+	case __NR_preadv2:
+	case __NR_splice:
+	case __NR_tee:
+	case __NR_ioctl:
+	case __NR_close:
+		return READ_ONCE(any_uffd);
+	default:
+		return false;
+	}
+}
+
 long fileio_syscall(struct native_task *t, unsigned long nr, const unsigned long *args)
 {
+	if (unlikely(may_be_uffd(nr))) {
+		long ret = uffd_syscall(t, nr, args);
+
+		if (ret != SYSCALL_NOT_OURS)
+			return ret;
+	}
 	switch (nr) {
 	case __NR_read:
 	case __NR_pread64:
@@ -638,7 +662,11 @@ long fileio_syscall(struct native_task *t, unsigned long nr, const unsigned long
 		return file_truncate(t, args);
 	case __NR_fallocate:
 		return file_fallocate(t, args);
+	case __NR_userfaultfd:
+		return uffd_sys_userfaultfd(t, args);
 	case __NR_ioctl:
+		if ((u32)args[1] == USERFAULTFD_IOC_NEW)
+			return uffd_ioc_new(t, args);
 		return (u32)args[1] == FICLONE || (u32)args[1] == FICLONERANGE ? file_clone(t, args)
 									       : SYSCALL_NOT_OURS;
 	case __NR_open:

@@ -395,6 +395,9 @@ u64 native_block_ctime(u64 dev); /* of the file after the latest write to it, ns
 int native_block_hold_write(u64 dev, bool hold);
 int native_block_stat(u64 dev, u64 *size, u64 *ctime_ns); /* of the file */
 int native_keeper_add(u64 blkdev, int fd, bool writable);
+int native_keeper_add_pipe(u64 blkdev, int fd); /* the write end */
+int native_keeper_poke(u64 blkdev); /* a byte into the pipe; -EPIPE: nobody has the read end */
+int native_keeper_peek(u64 blkdev); /* the same without the byte */
 
 /* trap.c */
 void native_kick(struct native_task *t); /* make a task in USER or HOST enter the kernel */

@@ -133,7 +133,9 @@ enum keeper_op {
 	KEEPER_FLUSH,
 	KEEPER_RELEASE,
 	KEEPER_HOLD_WRITE, /* be able to write from now on even if a seal forbids it */
-	KEEPER_LET_WRITE /* no longer */
+	KEEPER_LET_WRITE, /* no longer */
+	KEEPER_POKE, /* a byte into a pipe; -EPIPE: nobody has its read end */
+	KEEPER_PEEK /* the same, without the byte */
 };
 enum keeper_state {
 	SLOT_FREE,
@@ -156,6 +158,7 @@ struct keeper_slot {
 struct keeper_msg {
 	uint64_t dev;
 	uint32_t writable;
+	uint32_t pipe; /* the write end of one: kept as it is, and kernel_entry.hangup() */
 };
 
 struct kernel_shared {
@@ -239,6 +242,8 @@ struct kernel_entry {
 	long (*watch)(void *unused);
 	/* Ask every guest to exit, as SIGKILL does; how many there are. */
 	long (*kill_guests)(void *unused);
+	/* Nobody has the read end of the pipe dev any more. The keeper's, one at a time. */
+	long (*hangup)(void *dev);
 	uint64_t text_start, text_end;
 };
 #define KERNEL_ENTRY_MAGIC 0x3165726975514bul

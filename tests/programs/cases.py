@@ -80,6 +80,7 @@ unshare -m sh -c 'mount -t tmpfs none m && cp /bin/true /bin/ls m && m/true && m
     guest('procmem'),
     guest('mapfiles'),
     guest('pages', options=['--fill', '4k']),
+    guest('userfaultfd'),
     guest('dirty', files=('by-msync', 'by-fsync', 'by-munmap', 'by-fixed', 'by-exec', 'by-kill',
                           'cut', 'mixed', 'by-exit', 'by-unlinked')),
     guest('spawn'),
