@@ -10,23 +10,8 @@
 
 #include "report.h"
 
-const char *const vm_event_names[NR_VM_EVENT_ITEMS] = {
-	[PGPGIN] = "pgpgin",
-	[PGPGOUT] = "pgpgout",
-	[PSWPIN] = "pswpin",
-	[PSWPOUT] = "pswpout",
-	[PGALLOC_DMA] = "pgalloc_dma",
-	[PGALLOC_DMA32] = "pgalloc_dma32",
-	[PGALLOC_NORMAL] = "pgalloc_normal",
-	[PGFREE] = "pgfree",
-	[PGFAULT] = "pgfault",
-	[PGMAJFAULT] = "pgmajfault",
-	[PGREUSE] = "pgreuse",
-	[PGSTEAL_DIRECT] = "pgsteal_direct",
-	[PGSCAN_DIRECT] = "pgscan_direct",
-	[DROP_PAGECACHE] = "drop_pagecache",
-	[OOM_KILL] = "oom_kill",
-};
+#define VM_EVENT_NAME(item, name) [item] = (name),
+const char *const vm_event_names[] = { VM_EVENT_ITEMS(VM_EVENT_NAME) };
 
 const char *syscall_name(unsigned int nr)
 {

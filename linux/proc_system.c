@@ -49,19 +49,25 @@ static void show_zeros(struct seq_file *m, const char *const *labels, size_t n)
 		seq_kb(m, labels[i], 0);
 }
 
-static void meminfo_lists(struct seq_file *m, unsigned long anon, unsigned long cache)
+static void meminfo_lists(struct seq_file *m)
 {
-	seq_kb(m, "Active:         ", 0);
-	seq_kb(m, "Inactive:       ", pages_to_kb(anon + cache));
-	seq_kb(m, "Active(anon):   ", 0);
-	seq_kb(m, "Inactive(anon): ", pages_to_kb(anon));
-	seq_kb(m, "Active(file):   ", 0);
-	seq_kb(m, "Inactive(file): ", pages_to_kb(cache));
+	unsigned long active_anon = node_page_state(NR_ACTIVE_ANON);
+	unsigned long active_file = node_page_state(NR_ACTIVE_FILE);
+	unsigned long inactive_anon = node_page_state(NR_INACTIVE_ANON);
+	unsigned long inactive_file = node_page_state(NR_INACTIVE_FILE);
+
+	seq_kb(m, "Active:         ", pages_to_kb(active_anon + active_file));
+	seq_kb(m, "Inactive:       ", pages_to_kb(inactive_anon + inactive_file));
+	seq_kb(m, "Active(anon):   ", pages_to_kb(active_anon));
+	seq_kb(m, "Inactive(anon): ", pages_to_kb(inactive_anon));
+	seq_kb(m, "Active(file):   ", pages_to_kb(active_file));
+	seq_kb(m, "Inactive(file): ", pages_to_kb(inactive_file));
+	seq_kb(m, "Unevictable:    ", pages_to_kb(node_page_state(NR_UNEVICTABLE)));
+	seq_kb(m, "Mlocked:        ", pages_to_kb(node_page_state(NR_UNEVICTABLE)));
 }
 
 void meminfo_show(struct seq_file *m)
 {
-	static const char *const locked[] = { "Unevictable:    ", "Mlocked:        " };
 	static const char *const zswap[] = { "Zswap:          ", "Zswapped:       " };
 	static const char *const misc[] = {
 		"SecPageTables:  ",
@@ -85,8 +91,7 @@ void meminfo_show(struct seq_file *m)
 	seq_kb(m, "Buffers:        ", 0);
 	seq_kb(m, "Cached:         ", pages_to_kb(file));
 	seq_kb(m, "SwapCached:     ", pages_to_kb(total_swapcache_pages()));
-	meminfo_lists(m, anon + shmem, cache);
-	show_zeros(m, locked, ARRAY_SIZE(locked));
+	meminfo_lists(m);
 	seq_kb(m, "SwapTotal:      ", pages_to_kb(total_swap_pages));
 	seq_kb(m, "SwapFree:       ", pages_to_kb((unsigned long)max(get_nr_swap_pages(), 0L)));
 	show_zeros(m, zswap, ARRAY_SIZE(zswap));
@@ -128,7 +133,18 @@ static void vmstat_states(struct seq_file *m)
 		const char *name;
 		enum node_stat_item item;
 	} states[] = {
+		{ "nr_inactive_anon", NR_INACTIVE_ANON },
+		{ "nr_active_anon", NR_ACTIVE_ANON },
+		{ "nr_inactive_file", NR_INACTIVE_FILE },
+		{ "nr_active_file", NR_ACTIVE_FILE },
+		{ "nr_unevictable", NR_UNEVICTABLE },
 		{ "nr_slab_unreclaimable", NR_SLAB_UNRECLAIMABLE },
+		{ "workingset_refault_anon", WORKINGSET_REFAULT_ANON },
+		{ "workingset_refault_file", WORKINGSET_REFAULT_FILE },
+		{ "workingset_activate_anon", WORKINGSET_ACTIVATE_ANON },
+		{ "workingset_activate_file", WORKINGSET_ACTIVATE_FILE },
+		{ "workingset_restore_anon", WORKINGSET_RESTORE_ANON },
+		{ "workingset_restore_file", WORKINGSET_RESTORE_FILE },
 		{ "nr_anon_pages", NR_ANON_MAPPED },
 		{ "nr_mapped", NR_FILE_MAPPED },
 		{ "nr_file_pages", NR_FILE_PAGES },
@@ -141,37 +157,16 @@ static void vmstat_states(struct seq_file *m)
 		{ "nr_page_table_pages", NR_PAGETABLE },
 		{ "nr_swapcached", NR_SWAPCACHE },
 	};
-	unsigned long shmem = node_page_state(NR_SHMEM), file = node_page_state(NR_FILE_PAGES);
 
 	vmstat_line(m, "nr_free_pages", nr_free_pages());
-	vmstat_line(m, "nr_inactive_anon", node_page_state(NR_ANON_MAPPED) + shmem);
-	vmstat_line(m, "nr_active_anon", 0);
-	vmstat_line(m, "nr_inactive_file", file - min(file, shmem));
-	vmstat_line(m, "nr_active_file", 0);
-	vmstat_line(m, "nr_slab_reclaimable", 0);
 	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
 		vmstat_line(m, states[i].name, node_page_state(states[i].item));
 }
 
 void vmstat_show(struct seq_file *m)
 {
-	static const char *const names[NR_VM_EVENT_ITEMS] = {
-		[PGPGIN] = "pgpgin",
-		[PGPGOUT] = "pgpgout",
-		[PSWPIN] = "pswpin",
-		[PSWPOUT] = "pswpout",
-		[PGALLOC_DMA] = "pgalloc_dma",
-		[PGALLOC_DMA32] = "pgalloc_dma32",
-		[PGALLOC_NORMAL] = "pgalloc_normal",
-		[PGFREE] = "pgfree",
-		[PGFAULT] = "pgfault",
-		[PGMAJFAULT] = "pgmajfault",
-		[PGREUSE] = "pgreuse",
-		[PGSTEAL_DIRECT] = "pgsteal_direct",
-		[PGSCAN_DIRECT] = "pgscan_direct",
-		[DROP_PAGECACHE] = "drop_pagecache",
-		[OOM_KILL] = "oom_kill",
-	};
+#define VM_EVENT_NAME(item, name) [item] = (name),
+	static const char *const names[] = { VM_EVENT_ITEMS(VM_EVENT_NAME) };
 
 	vmstat_states(m);
 	for (int i = 0; i < NR_VM_EVENT_ITEMS; i++)

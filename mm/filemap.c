@@ -19,7 +19,9 @@
  * Frames of a run are allocated in blocks as large as its alignment allows, so that what lies side
  * by side in the file does so in memory and can be mapped as one piece.
  */
+#include <quire/mm_inline.h>
 #include <quire/pagemap.h>
+#include <quire/reclaim.h>
 #include <quire/slab.h>
 #include <quire/string.h>
 #include <quire/swap.h>
@@ -38,6 +40,7 @@
 #define GFP_CACHE (GFP_NOWAIT | __GFP_HIGHMEM | __GFP_MOVABLE)
 
 static struct kmem_cache *radix_tree_node_cachep;
+static atomic_long_t nr_shadows; /* of all mappings */
 
 /* Where a piece of a page goes that must not be read in place. */
 static struct page *bounce_page;
@@ -51,6 +54,7 @@ void pagecache_init(void)
 	if (!bounce_page)
 		machine_panic("no memory for the page cache");
 	mutex_init(&bounce_lock);
+	atomic_long_set(&nr_shadows, 0);
 }
 
 struct xa_node *xa_node_alloc(gfp_t gfp)
@@ -89,7 +93,7 @@ void delete_from_page_cache(struct page *page)
 	if (PageSwapBacked(page))
 		mod_node_page_state(NR_SHMEM, -1);
 	clear_page_dirty(page);
-	page->mapping = NULL;
+	lru_forget_mapping(page);
 	put_page(page);
 }
 
@@ -108,6 +112,28 @@ unsigned long delete_from_page_cache_range(struct address_space *mapping, pgoff_
 		nr++;
 	}
 	return nr;
+}
+
+void filemap_evict(struct page *page, unsigned long shadow)
+{
+	struct address_space *mapping = page->mapping;
+	pgoff_t index = page->index;
+
+	delete_from_page_cache(page);
+	/* What was taken long ago is of no interest. */
+	if (atomic_long_read(&nr_shadows) >= (long)(totalram_pages() / 2))
+		filemap_forget_shadows(mapping);
+	if (xa_insert(&mapping->i_shadows, index, xa_mk_value(shadow), GFP_NOWAIT))
+		return;
+	mapping->nr_shadows++;
+	atomic_long_add(1, &nr_shadows);
+}
+
+void filemap_forget_shadows(struct address_space *mapping)
+{
+	xa_destroy(&mapping->i_shadows);
+	atomic_long_sub((long)mapping->nr_shadows, &nr_shadows);
+	mapping->nr_shadows = 0;
 }
 
 struct page *find_get_page(struct address_space *mapping, pgoff_t index)
@@ -179,6 +205,20 @@ static void zero_tail(struct address_space *mapping, pgoff_t index, struct page 
 		       PAGE_SIZE - (size & ~PAGE_MASK));
 }
 
+/* mapping->lock held. The page was here before, and reclaim has left a note of when. */
+static void check_refault(struct address_space *mapping, struct page *page)
+{
+	void *shadow = NULL;
+
+	if (mapping->nr_shadows)
+		shadow = xa_erase(&mapping->i_shadows, page->index);
+	if (!shadow)
+		return;
+	mapping->nr_shadows--;
+	atomic_long_sub(1, &nr_shadows);
+	reclaim_policy->refault(page_lruvec(page), page, xa_to_value(shadow));
+}
+
 /* Enter what memory for the tree's nodes there is for: at least the first page, by reclaim. */
 static unsigned int add_run(struct address_space *mapping, pgoff_t index, struct page **pages,
 			    unsigned int n)
@@ -196,7 +236,9 @@ static unsigned int add_run(struct address_space *mapping, pgoff_t index, struct
 			err = add_to_page_cache(page, mapping, index, GFP_KERNEL);
 		if (err)
 			break;
+		check_refault(mapping, page);
 	}
+	lru_cache_add_pages(pages, done);
 	return done;
 }
 
@@ -331,6 +373,7 @@ static ssize_t read_piece(struct address_space *mapping, char *buf, size_t count
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 	memcpy(buf, (char *)page_address(page) + offset, count);
+	mark_page_accessed(page);
 	put_page(page);
 	return (ssize_t)count;
 }

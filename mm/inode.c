@@ -54,6 +54,7 @@ struct inode *inode_alloc(enum inode_kind kind)
 	inode->i_kind = kind;
 	inode->i_data.host = inode;
 	xa_init(&inode->i_data.i_pages);
+	xa_init(&inode->i_data.i_shadows);
 	inode->i_data.i_mmap = RB_ROOT_CACHED;
 	mutex_init(&inode->i_data.lock);
 	atomic_set(&inode->i_count, 1);
@@ -71,6 +72,7 @@ static unsigned long inode_destroy(struct inode *inode)
 
 	mutex_lock(&mapping->lock);
 	freed = delete_from_page_cache_range(mapping, 0, ULONG_MAX);
+	filemap_forget_shadows(mapping);
 	mutex_unlock(&mapping->lock);
 	shmem_evict_inode(inode);
 	vm_unacct_memory(inode->i_committed);

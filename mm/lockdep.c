@@ -31,6 +31,7 @@ enum lock_rank {
 	RANK_CALLS,
 	RANK_SWAP,
 	RANK_SWAP_AREA,
+	RANK_LRU,
 	RANK_SLAB_NODE,
 	RANK_ZONE,
 	RANK_LEAF, /* nothing is taken inside */
@@ -61,6 +62,7 @@ static const struct {
 	{ "hmm->lock", RANK_HMM, false },
 	{ "tasklist_lock", RANK_TASKLIST, false },
 	{ "siglock", RANK_SIGLOCK, false },
+	{ "lru_lock", RANK_LRU, false },
 	{ "&n->lock", RANK_SLAB_NODE, false },
 	{ "node.lock", RANK_SLAB_NODE, false },
 	{ "zone->lock", RANK_ZONE, false },

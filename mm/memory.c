@@ -38,6 +38,7 @@
  * that a frame is never freed while a TLB holds it.
  */
 #include <quire/fs.h>
+#include <quire/mm_inline.h>
 #include <quire/pagemap.h>
 #include <quire/string.h>
 #include <quire/swap.h>
@@ -312,21 +313,25 @@ static void map_anon_block(struct vm_fault *vmf, struct page *page, unsigned int
 	pgoff_t index = linear_page_index(vmf->vma, base);
 	pte_t entry = mk_fault_pte(vmf, page_to_pfn(page));
 
+	struct lruvec *lruvec = page_lruvec(page);
 	bool fill = !(vmf->flags & FAULT_FLAG_REMOTE) && pte_accessible(entry);
 
 	clear_zero_ptes(vmf, ptep, base, nr);
 	if (fill)
 		entry = pte_mkyoung(entry);
+	spin_lock(&lruvec->lru_lock);
 	for (unsigned long i = 0; i < nr; i++, page++, entry.pte += PAGE_SIZE) {
 		if (unlikely(!pte_none(ptep_get(ptep + i)))) {
 			__free_page(page);
 			continue;
 		}
 		page_init_anon(page, vmf->vma, index + i);
+		add_new_page_to_lru_list(lruvec, page, vmf->vma->vm_flags);
 		atomic_set(&page->_mapcount, 0);
 		set_pte(ptep + i, entry);
 		filled++;
 	}
+	spin_unlock(&lruvec->lru_lock);
 	add_mm_counter(mm, MM_ANONPAGES, (long)filled);
 	mod_node_page_state(NR_ANON_MAPPED, (long)filled);
 	count_mm_event(mm, MM_EV_ANON, (long)filled);
@@ -609,6 +614,18 @@ static struct page *cow_source(const struct vm_fault *vmf, unsigned long addr, p
 	return page;
 }
 
+/* page_table_lock held. The copies that were used are pages for reclaim. */
+static void cow_block_add_to_lru(const struct vm_fault *vmf, const struct cow_block *block)
+{
+	struct lruvec *lruvec = page_lruvec(block->copy);
+
+	spin_lock(&lruvec->lru_lock);
+	for (unsigned int i = 0; i < 1U << block->order; i++)
+		if (block->old[i])
+			add_new_page_to_lru_list(lruvec, block->copy + i, vmf->vma->vm_flags);
+	spin_unlock(&lruvec->lru_lock);
+}
+
 /* Give the TLBs those entries of the block that have a copy now. */
 static void cow_block_fill(struct vm_fault *vmf, const struct cow_block *block)
 {
@@ -659,6 +676,7 @@ static void cow_block_map(struct vm_fault *vmf, struct cow_block *block,
 		block->old[i] = old;
 		copied++;
 	}
+	cow_block_add_to_lru(vmf, block);
 	mm_delta_add(mm, &delta);
 	count_mm_event(mm, MM_EV_COW, copied);
 	if (fill)

@@ -4,13 +4,19 @@
  *
  * A VM_LOCKED VMA counts wholly in locked_vm, which RLIMIT_MEMLOCK bounds. Locking sets the flags
  * under mmap_lock held for writing and faults the pages in afterwards (VM_LOCKONFAULT: not at all).
+ *
+ * Its pages leave the lists that reclaim goes over: those that are there when it is locked, and new
+ * anonymous ones, at once; others when reclaim meets them. A page that loses a locked VMA goes back, and
+ * leaves again when there is another one.
  */
 #include <quire/err.h>
 #include <quire/kernel.h>
 #include <quire/machine.h>
 #include <quire/mm.h>
+#include <quire/mm_inline.h>
 #include <quire/mman.h>
 
+#include "ptes.h"
 #include "vma.h"
 
 /* ---- Populating ----------------------------------------------------------------------------- */
@@ -98,6 +104,46 @@ int mm_populate(struct mm_struct *mm, unsigned long start, unsigned long len)
 	return __mm_populate(mm, start, len, true);
 }
 
+/* ---- Lists of reclaim ----------------------------------------------------------------------- */
+
+void mlock_vma_pages_range(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+			   bool lock)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	unsigned long addr = start;
+	pte_t *ptep;
+
+	spin_lock(&mm->page_table_lock);
+	while ((ptep = pte_next(mm, &addr, end))) {
+		unsigned long next = pmd_addr_end(addr, end);
+
+		for (; addr < next; addr += PAGE_SIZE, ptep++) {
+			pte_t pte = ptep_get(ptep);
+			struct page *page = pte_present(pte) ? pte_page(pte) : NULL;
+
+			if (page && lock)
+				mlock_page(page);
+			else if (page)
+				munlock_page(page);
+		}
+	}
+	spin_unlock(&mm->page_table_lock);
+}
+
+/* mmap_lock not held. What is there by now of the locked VMAs of the range. */
+static void mlock_pages(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	struct vm_area_struct *vma;
+
+	down_read(&mm->mmap_lock);
+	for (vma = find_vma_intersection(mm, start, end); vma && vma->vm_start < end;
+	     vma = vma_next(vma))
+		if ((vma->vm_flags & (VM_LOCKED | VM_PFNMAP)) == VM_LOCKED)
+			mlock_vma_pages_range(vma, max(start, vma->vm_start), min(end, vma->vm_end),
+					      true);
+	up_read(&mm->mmap_lock);
+}
+
 /* ---- Locking -------------------------------------------------------------------------------- */
 
 /* [start, end) of vma gets the lock flags of new_flags. 0 or -ENOMEM. */
@@ -117,6 +163,8 @@ static int mlock_fixup(struct vm_area_struct *vma, unsigned long start, unsigned
 	else if (!(old & VM_LOCKED))
 		vma->vm_mm->locked_vm += pages;
 	vma->vm_flags = new_flags;
+	if (old & VM_LOCKED && !(new_flags & VM_LOCKED))
+		mlock_vma_pages_range(vma, start, end, false);
 	return 0;
 }
 
@@ -186,6 +234,7 @@ int do_mlock(struct mm_struct *mm, unsigned long start, size_t len, int flags)
 	if (err)
 		return err;
 	err = __mm_populate(mm, start, len, false);
+	mlock_pages(mm, start, start + len);
 	if (err == -EFAULT)
 		return -ENOMEM; /* POSIX says so */
 	return err == -ENOMEM ? -EAGAIN : err;
@@ -236,8 +285,10 @@ int do_mlockall(struct mm_struct *mm, int flags)
 	if (flags & MCL_CURRENT)
 		lock_all_vmas(mm, lock);
 	up_write(&mm->mmap_lock);
-	if (flags & MCL_CURRENT)
+	if (flags & MCL_CURRENT) {
 		mm_populate(mm, 0, mm->task_size);
+		mlock_pages(mm, 0, mm->task_size);
+	}
 	return 0;
 }
 

@@ -15,6 +15,7 @@
  */
 #include <quire/errno.h>
 #include <quire/memblock.h>
+#include <quire/mm_inline.h>
 #include <quire/string.h>
 
 #include "page_alloc.h"
@@ -300,6 +301,7 @@ int free_area_init(void)
 		return -ENOMEM;
 	}
 	init_node(&contig_page_data);
+	lru_init(&contig_page_data.lruvec);
 	setup_per_zone_wmarks(&contig_page_data);
 	setup_per_zone_lowmem_reserve(&contig_page_data);
 	return 0;

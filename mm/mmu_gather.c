@@ -16,6 +16,7 @@
 #include <quire/swap.h>
 
 #include "ptes.h"
+#include "vma.h"
 
 /* Pages of one piece of a batch: what a frame holds. */
 struct gather_piece {
@@ -196,6 +197,8 @@ static void zap_one(struct vm_area_struct *vma, unsigned long start, unsigned lo
 
 	start = max(start, vma->vm_start);
 	end = min(end, vma->vm_end);
+	if (vma->vm_flags & VM_LOCKED)
+		mlock_vma_pages_range(vma, start, end, false);
 	update_hiwater_rss(mm);
 	tlb_start(&tlb, mm, even_cows);
 	spin_lock(&mm->page_table_lock);
@@ -221,6 +224,10 @@ void unmap_vmas(struct mm_struct *mm, struct vm_area_struct *vma, unsigned long 
 {
 	struct mmu_gather tlb;
 
+	for (struct vm_area_struct *v = vma; v && v->vm_start < end; v = vma_next(v))
+		if (v->vm_flags & VM_LOCKED)
+			mlock_vma_pages_range(v, max(start, v->vm_start), min(end, v->vm_end),
+					      false);
 	update_hiwater_rss(mm);
 	tlb_start(&tlb, mm, true);
 	spin_lock(&mm->page_table_lock);

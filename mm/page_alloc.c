@@ -20,6 +20,8 @@
  */
 #include <quire/fault-inject.h>
 #include <quire/memblock.h>
+#include <quire/mm_inline.h>
+#include <quire/reclaim.h>
 #include <quire/sprintf.h>
 #include <quire/string.h>
 #include <quire/vmstat.h>
@@ -50,7 +52,8 @@ enum alloc_flags {
 /* Flags of a page that something still relies on. */
 #define PAGE_FLAGS_CHECK_AT_FREE                                                     \
 	(1UL << PG_locked | 1UL << PG_lru | 1UL << PG_active | 1UL << PG_writeback | \
-	 1UL << PG_reserved | 1UL << PG_slab | 1UL << PG_table | 1UL << PG_swapcache)
+	 1UL << PG_reserved | 1UL << PG_slab | 1UL << PG_table | 1UL << PG_swapcache | \
+	 1UL << PG_unevictable)
 
 __noreturn __cold static void bad_page(const struct page *page, const char *why)
 {
@@ -828,6 +831,8 @@ static void free_unref_block(struct page *page, unsigned int order)
 
 static void free_unref(struct page *page, unsigned int order)
 {
+	if (PageLRU(page))
+		lru_release_pages(&page, 1);
 	if (likely(!order))
 		free_unref_page(page);
 	else
@@ -923,6 +928,7 @@ static void free_unref_many(struct page **pages, unsigned long nr)
 
 void free_unref_pages(struct page **pages, unsigned long nr)
 {
+	lru_release_pages(pages, nr);
 	if (nr > 64) {
 		free_unref_many(pages, nr);
 		return;

@@ -8,6 +8,7 @@
  * page_table_lock. Flushes are gathered into one hull a call.
  */
 #include <quire/fs.h>
+#include <quire/mm_inline.h>
 #include <quire/pagemap.h>
 #include <quire/string.h>
 #include <quire/swap.h>
@@ -256,6 +257,7 @@ static void copy_pinned_page(struct copy_context *ctx, pte_t *dst, pte_t *src, u
 	memcpy(page_address(copy), page_address(page), PAGE_SIZE);
 	page_init_anon(copy, vma, page->index);
 	page_add_rmap(copy, &ctx->delta);
+	lru_cache_add(copy);
 	if (vma->vm_flags & VM_WRITE)
 		pte = pte_mkwrite(pte);
 	if (userfaultfd_pte_wp(vma, *src))

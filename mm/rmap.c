@@ -113,6 +113,69 @@ void rmap_walk(struct page *page, rmap_one_t *one, void *arg)
 	put_anon_vma(anon_vma);
 }
 
+/* ---- Age ----------------------------------------------------------------------------------- */
+
+/*
+ * page_table_lock held. Every young entry of the VMA in addr's table becomes old, with one flush, and its
+ * page notes that it was. Where translations are the host's mappings, looking at one entry costs as much
+ * as looking at all; its neighbours will be asked for soon.
+ */
+static void age_table(struct vm_area_struct *vma, unsigned long addr)
+{
+	unsigned long start = max(addr & PMD_MASK, vma->vm_start);
+	unsigned long end = pmd_addr_end(addr, vma->vm_end);
+	struct mm_struct *mm = vma->vm_mm;
+	struct tlb_hull hull = TLB_HULL_NONE;
+	pte_t *ptep = pte_lookup(mm, start);
+
+	for (; start < end; start += PAGE_SIZE, ptep++) {
+		pte_t pte = ptep_get(ptep);
+		struct page *page;
+
+		if (!pte_present(pte) || !pte_young(pte))
+			continue;
+		ptep_clear_bits(ptep, _PAGE_ACCESSED);
+		tlb_hull_add(&hull, start, TLB_FLUSH_ALL);
+		page = pte_page(pte);
+		if (page && !PageYoung(page))
+			SetPageYoung(page);
+	}
+	tlb_hull_flush(mm, &hull);
+}
+
+struct reference_count {
+	unsigned int refs;
+	vm_flags_t vm_flags;
+};
+
+static bool page_referenced_one(struct page *page, struct vm_area_struct *vma, unsigned long addr,
+				pte_t *ptep, void *arg)
+{
+	struct reference_count *count = arg;
+
+	count->vm_flags |= vma->vm_flags;
+	if (vma->vm_flags & VM_LOCKED)
+		return false;
+	if (pte_young(ptep_get(ptep))) {
+		age_table(vma, addr);
+		ClearPageYoung(page);
+		count->refs++;
+	}
+	return true;
+}
+
+unsigned int page_referenced(struct page *page, vm_flags_t *vm_flags)
+{
+	struct reference_count count = { .refs = PageYoung(page) };
+
+	if (count.refs)
+		ClearPageYoung(page);
+	if (page_mapcount(page))
+		rmap_walk(page, page_referenced_one, &count);
+	*vm_flags = count.vm_flags;
+	return count.refs;
+}
+
 /* ---- Ranges of a file ---------------------------------------------------------------------- */
 
 /* page_table_lock held. As the entries of one page table, at most. */

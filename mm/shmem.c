@@ -11,6 +11,7 @@
  *
  *	i_pages[index]  page <--shmem_take_back--- ---shmem_add_to_swap--> swap entry, page in the swap cache
  */
+#include <quire/mm_inline.h>
 #include <quire/pagemap.h>
 #include <quire/swap.h>
 #include <quire/vmstat.h>
@@ -85,7 +86,7 @@ int shmem_add_to_swap(struct page *page)
 	swap_duplicate(page_swap_entry(page));
 	xa_store(&mapping->i_pages, page->index, swp_to_radix_entry(page_swap_entry(page)),
 		 GFP_NOWAIT); /* in the page's own place: that takes no memory */
-	page->mapping = NULL;
+	lru_clear_mapping(page);
 	count_shmem_page(mapping, -1);
 	shmem_swapped(mapping, 1);
 	put_page(page);
@@ -218,6 +219,7 @@ struct page *shmem_get_page(struct address_space *mapping, pgoff_t index, bool *
 		return ERR_PTR(err);
 	}
 	mod_node_page_state(NR_SHMEM, 1);
+	lru_cache_add(page);
 	get_page(page);
 	return page;
 }

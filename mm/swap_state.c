@@ -13,7 +13,9 @@
  * reads what is out of the aligned window around its address, twice as much each time that it happens
  * right behind the last one. Without an address the window lies around the slot in its area.
  */
+#include <quire/mm_inline.h>
 #include <quire/pagemap.h>
+#include <quire/reclaim.h>
 #include <quire/swap.h>
 #include <quire/vmstat.h>
 
@@ -182,6 +184,7 @@ static void batch_add(struct swap_batch *batch, struct page *page)
 static int batch_enter(struct swap_batch *batch, swp_entry_t entry, gfp_t gfp, struct page **pagep)
 {
 	struct page *page = alloc_page(gfp);
+	u64 shadow = swap_shadow(entry);
 	int err;
 
 	if (!page)
@@ -189,10 +192,14 @@ static int batch_enter(struct swap_batch *batch, swp_entry_t entry, gfp_t gfp, s
 	__SetPageLocked(page);
 	__SetPageSwapBacked(page);
 	err = add_to_swap_cache(page, entry);
-	if (err)
+	if (err) {
 		__ClearPageLocked(page);
-	else
+	} else {
+		if (shadow)
+			reclaim_policy->refault(page_lruvec(page), page, shadow);
+		lru_cache_add(page);
 		batch_add(batch, page);
+	}
 	if (!err && pagep)
 		*pagep = page;
 	else

@@ -144,6 +144,9 @@ void pageout_range(struct vm_area_struct *vma, unsigned long start, unsigned lon
 /* mlock.c: mmap_lock held for reading. Fault pages in; -EFAULT, -ENOMEM. */
 int populate_vma_page_range(struct vm_area_struct *vma, unsigned long start, unsigned long end,
 			    bool write);
+/* mlock.c: the pages of [start, end) are looked at by reclaim no more, or again. Takes page_table_lock. */
+void mlock_vma_pages_range(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+			   bool lock);
 /* mlock.c: as MAP_POPULATE and mlock() want it: broken COW where the VMA is privately writable. */
 int populate_vma_locked(struct vm_area_struct *vma, unsigned long start, unsigned long end);
 

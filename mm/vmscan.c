@@ -1,77 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmscan.c - reclaim: frames come back from the page cache.
+ * vmscan.c - reclaim: pages go from the old ends of their lists. Which, the policy says (reclaim.h);
+ * here is how.
  *
- * Direct reclaim works for the allocator's caller, who may hold mmap_lock and a mapping->lock, so
- * every mapping->lock here is only tried; the page cache, which holds one whenever it allocates,
- * says which (try_to_free_pages_locked), lest a file that fills memory cannot be read on. It goes over the host files, coldest first, up to three
- * times, each time with less regard:
+ *	try_to_free_pages      priority 12 ... 0: every time more of the lists is looked at
+ *	  shrink_lruvec        each list, as many pages as the policy wants
+ *	    shrink_active      pages that are not in use become inactive
+ *	    shrink_inactive    isolate_group, then ...
+ *	      shrink_file_group  unmap, write if dirty, drop
  *
- *	1. clean pages that nobody maps or holds
- *	2. mapped ones as well: they are unmapped everywhere (mlocked VMAs keep theirs)
- *	3. dirty ones as well, if the caller allows I/O: they are written back first
+ * Locks. Reclaim works for the allocator's caller, who may hold mmap_lock and a mapping->lock, so every
+ * mapping->lock here is only tried; the page cache, which holds one whenever it allocates, says which
+ * (try_to_free_pages_locked), lest a file that fills memory cannot be read on. Pages are taken off a list
+ * in groups of one mapping, whose lock is got while lru_lock keeps the mapping from going away.
+ *
+ * Memory. Reclaim allocates nothing that it would have to wait for, so it never comes to itself again.
+ *
+ * With mapping->lock held, a page with no map count and no reference but the cache's and ours is nobody's:
+ * new references need the lock, or an entry that maps it.
  *
  * The last few pages of files stay, or programs would do nothing but read their text again and again
  * (cache_floor).
- *
- * With mapping->lock held, a page with no map count and no reference but the cache's is nobody's:
- * new references need the lock, or an entry that maps it.
  */
+#include <quire/mm_inline.h>
 #include <quire/pagemap.h>
+#include <quire/reclaim.h>
+#include <quire/rmap.h>
 #include <quire/trace.h>
 #include <quire/vmstat.h>
 
-/* At least so many pages are freed at a time. */
+/* At least so many pages are freed, and looked at, at a time. */
 #define SWAP_CLUSTER_MAX 32UL
 /* How often, a millisecond apart, files are tried whose locks others held. */
 #define MAX_CONTENDED_RETRIES 16
+/* Writing starts when clean pages alone were not enough. */
+#define WRITE_PRIORITY (DEF_PRIORITY - 2)
 
 unsigned long vm_cache_floor = 4096;
-
-struct scan_control {
-	struct address_space *locked; /* the caller holds its lock */
-	unsigned long nr_to_reclaim;
-	unsigned long nr_reclaimed;
-	bool may_unmap;
-	unsigned long floor; /* so many pages of files stay, if they are mapped; else half of it */
-	bool may_writepage;
-	bool contended; /* some lock was held by somebody else */
-};
-
-static bool page_is_freeable(struct page *page)
-{
-	return !PageDirty(page) && page_mapcount(page) == 0 && page_count(page) == 1;
-}
-
-/* Mapped, and held by nobody but the cache and the entries that map it. */
-static bool page_is_unmappable(struct page *page)
-{
-	int mapcount = page_mapcount(page);
-
-	return !PageDirty(page) && mapcount > 0 && page_count(page) == 1 + mapcount;
-}
-
-/* Unmap the clean mapped pages of [start, end], a run of neighbours at a time. */
-static void unmap_clean_pages(struct address_space *mapping, pgoff_t start, pgoff_t end)
-{
-	pgoff_t index, from = start, nr = 0;
-	struct page *page;
-
-	xa_for_each_range(&mapping->i_pages, index, page, start, end) {
-		if (!page_is_unmappable(page))
-			continue;
-		if (nr && index == from + nr) {
-			nr++;
-			continue;
-		}
-		if (nr)
-			try_to_unmap_range(mapping, from, from + nr - 1);
-		from = index;
-		nr = 1;
-	}
-	if (nr)
-		try_to_unmap_range(mapping, from, from + nr - 1);
-}
+unsigned int vm_swappiness = 60;
 
 static unsigned long file_cache_pages(void)
 {
@@ -94,80 +60,296 @@ static unsigned long cache_floor(void)
 	return min(totalram_pages() / 8, vm_cache_floor);
 }
 
-static void drop_clean_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
-			     struct scan_control *sc)
-{
-	unsigned long scanned = 0, stolen = 0;
-	struct page *page;
-	pgoff_t index;
+/* ---- Groups --------------------------------------------------------------------------------- */
 
-	xa_for_each_range(&mapping->i_pages, index, page, start, end) {
-		scanned++;
-		if (!page_is_freeable(page))
-			continue;
-		delete_from_page_cache(page);
-		stolen++;
+/* Pages off their list, with a reference each: of one mapping, whose lock is held, or anonymous. */
+struct page_group {
+	struct page *page[SWAP_CLUSTER_MAX]; /* oldest first */
+	unsigned int nr;
+	struct address_space *mapping;
+	bool begun; /* mapping is known */
+	bool locked; /* its lock is to be given back */
+};
+
+/* lru_lock held: what the page belongs to does not change. NULL: anonymous. */
+static struct address_space *page_file_mapping(const struct page *page)
+{
+	return PageAnon(page) ? NULL : READ_ONCE(page->mapping);
+}
+
+/* lru_lock held. Whether the page may join; the first one names the mapping. */
+static bool group_takes(struct page_group *group, const struct page *page, struct scan_control *sc)
+{
+	struct address_space *mapping = page_file_mapping(page);
+
+	if (group->begun)
+		return mapping == group->mapping;
+	if (mapping && mapping != sc->locked) {
+		if (!mutex_trylock(&mapping->lock)) {
+			sc->contended = true;
+			return false;
+		}
+		group->locked = true;
 	}
-	sc->nr_reclaimed += stolen;
-	count_vm_events(PGSCAN_DIRECT, scanned);
-	count_vm_events(PGSTEAL_DIRECT, stolen);
+	group->mapping = mapping;
+	group->begun = true;
+	return true;
 }
 
 /*
- * From start on, in pieces; where it ended. What was read last is not the next to go, wherever it lies
- * in the file. mapping->lock held.
+ * Take at most nr pages from the old end. Those of files whose lock somebody has go to the young end.
+ * How many were looked at: 0 if the list is empty.
  */
-static pgoff_t shrink_from(struct address_space *mapping, pgoff_t start, struct scan_control *sc)
+static unsigned long isolate_group(struct lruvec *lruvec, enum lru_list lru, unsigned long nr,
+				   struct scan_control *sc, struct page_group *group)
 {
-	pgoff_t index = start;
+	struct list_head *list = &lruvec->lists[lru];
+	unsigned long scanned = 0;
 
-	while (sc->nr_reclaimed < sc->nr_to_reclaim &&
-	       xa_find(&mapping->i_pages, &index, ULONG_MAX)) {
-		pgoff_t last = index | (SWAP_CLUSTER_MAX - 1);
+	*group = (struct page_group){ .nr = 0 };
+	nr = min(nr, SWAP_CLUSTER_MAX);
+	spin_lock(&lruvec->lru_lock);
+	while (scanned < nr && !list_empty(list)) {
+		struct page *page = list_last_entry(list, struct page, lru);
+		bool takes = group_takes(group, page, sc);
 
-		if (file_cache_pages() < sc->floor / 2)
+		if (!takes && group->begun)
 			break;
-		if (sc->may_writepage)
-			filemap_write_and_wait_range_locked(mapping, index, last);
-		if (sc->may_unmap && file_cache_pages() > sc->floor)
-			unmap_clean_pages(mapping, index, last);
-		drop_clean_pages(mapping, index, last, sc);
-		if (last == ULONG_MAX)
-			break;
-		index = last + 1;
-	}
-	return index;
-}
-
-static void shrink_mapping(struct address_space *mapping, struct scan_control *sc)
-{
-	pgoff_t start = mapping->scan_next;
-
-	mapping->scan_next = shrink_from(mapping, start, sc);
-	if (start && sc->nr_reclaimed < sc->nr_to_reclaim)
-		mapping->scan_next = shrink_from(mapping, 0, sc);
-}
-
-static void shrink_inodes(struct scan_control *sc)
-{
-	struct inode *inode = inode_scan_next(NULL);
-
-	while (inode && sc->nr_reclaimed < sc->nr_to_reclaim) {
-		struct address_space *mapping = &inode->i_data;
-
-		if (mapping == sc->locked) {
-			shrink_mapping(mapping, sc);
-		} else if (mutex_trylock(&mapping->lock)) {
-			shrink_mapping(mapping, sc);
-			mutex_unlock(&mapping->lock);
-		} else {
-			sc->contended = true;
+		scanned++;
+		/* Without a reference it is about to be freed, by who waits for lru_lock. */
+		if (!takes || !get_page_unless_zero(page)) {
+			list_move(&page->lru, list);
+			continue;
 		}
-		inode = inode_scan_next(inode);
+		del_page_from_lru_list(lruvec, page);
+		group->page[group->nr++] = page;
 	}
-	if (inode)
-		inode_scan_end(inode);
+	spin_unlock(&lruvec->lru_lock);
+	return scanned;
 }
+
+/* The pages that are left go where their flags say, and the lock is given back. */
+static void putback_group(struct page_group *group)
+{
+	lru_cache_add_pages(group->page, group->nr);
+	for (unsigned int i = 0; i < group->nr; i++)
+		put_page(group->page[i]);
+	if (group->locked)
+		mutex_unlock(&group->mapping->lock);
+}
+
+/* ---- Pages of a mapping --------------------------------------------------------------------- */
+
+/* Held by nobody but the cache, the entries that map it, and us. */
+static bool page_is_unheld(struct page *page)
+{
+	return page_count(page) == 2 + page_mapcount(page);
+}
+
+/* What may be done about a page depends on how much there is left of its kind. */
+static bool floor_permits(const struct page_group *group, struct page *page,
+			  const struct scan_control *sc)
+{
+	if (group->mapping->host->i_kind == INODE_SHMEM)
+		return true;
+	if (page_mapcount(page))
+		return sc->may_unmap && file_cache_pages() > sc->floor;
+	return file_cache_pages() >= sc->floor / 2;
+}
+
+static enum page_verdict look_at(struct page *page, const struct scan_control *sc)
+{
+	vm_flags_t vm_flags = 0;
+	unsigned int refs =
+		page_mapcount(page) || PageYoung(page) ? page_referenced(page, &vm_flags) : 0;
+
+	if (vm_flags & VM_LOCKED) {
+		ClearPageActive(page);
+		SetPageUnevictable(page);
+		count_vm_event(UNEVICTABLE_PGCULLED);
+		return PAGE_KEEP;
+	}
+	if (!sc->priority)
+		return PAGE_RECLAIM;
+	return reclaim_policy->examine(page, refs, vm_flags);
+}
+
+/* Move the pages that are to go to the front; how many. */
+static unsigned int choose_pages(struct page_group *group, const struct scan_control *sc)
+{
+	unsigned int chosen = 0;
+
+	for (unsigned int i = 0; i < group->nr; i++) {
+		struct page *page = group->page[i];
+		enum page_verdict verdict = PAGE_KEEP;
+
+		if (!group->mapping || floor_permits(group, page, sc))
+			verdict = look_at(page, sc);
+		if (verdict == PAGE_ACTIVATE) {
+			SetPageActive(page);
+			count_vm_event(PGACTIVATE);
+		}
+		if (verdict != PAGE_RECLAIM)
+			continue;
+		group->page[i] = group->page[chosen];
+		group->page[chosen++] = page;
+	}
+	return chosen;
+}
+
+/* The dirty ones of n pages are written back, with what is dirty beside them. */
+static void write_back(struct page_group *group, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		pgoff_t index = group->page[i]->index;
+
+		if (PageDirty(group->page[i]))
+			filemap_write_and_wait_range_locked(group->mapping,
+							    index & ~(SWAP_CLUSTER_MAX - 1),
+							    index | (SWAP_CLUSTER_MAX - 1));
+	}
+}
+
+/* Unmap the clean mapped ones of n pages, a run of neighbours at a time. */
+static void unmap_file_pages(struct page_group *group, unsigned int n)
+{
+	pgoff_t from = 0, nr = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct page *page = group->page[i];
+
+		if (PageDirty(page) || !page_mapcount(page) || !page_is_unheld(page))
+			continue;
+		if (nr && page->index == from + nr) {
+			nr++;
+			continue;
+		}
+		if (nr)
+			try_to_unmap_range(group->mapping, from, from + nr - 1);
+		from = page->index;
+		nr = 1;
+	}
+	if (nr)
+		try_to_unmap_range(group->mapping, from, from + nr - 1);
+}
+
+static bool drop_file_page(struct page *page)
+{
+	if (PageDirty(page) || page_mapcount(page) || !page_is_unheld(page))
+		return false;
+	filemap_evict(page, reclaim_policy->evict(page_lruvec(page), page));
+	ClearPageActive(page);
+	put_page(page);
+	return true;
+}
+
+/* Reclaim what may go of a host file's pages; those leave the group. */
+static void shrink_file_group(struct page_group *group, struct scan_control *sc)
+{
+	unsigned int n = choose_pages(group, sc), left = 0, freed = 0;
+
+	if (sc->may_writepage)
+		write_back(group, n);
+	unmap_file_pages(group, n);
+	for (unsigned int i = 0; i < group->nr; i++) {
+		if (i < n && drop_file_page(group->page[i]))
+			freed++;
+		else
+			group->page[left++] = group->page[i];
+	}
+	group->nr = left;
+	sc->nr_reclaimed += freed;
+	count_vm_events(PGSTEAL_FILE, freed);
+	count_vm_events(sc->kswapd ? PGSTEAL_KSWAPD : PGSTEAL_DIRECT, freed);
+}
+
+/* ---- Lists ---------------------------------------------------------------------------------- */
+
+static void shrink_inactive(struct lruvec *lruvec, enum lru_list lru, unsigned long nr,
+			    struct scan_control *sc)
+{
+	unsigned long scanned = 0, rotated = 0;
+	struct page_group group;
+
+	while (scanned < nr && sc->nr_reclaimed < sc->nr_to_reclaim) {
+		unsigned long n = isolate_group(lruvec, lru, nr - scanned, sc, &group);
+
+		if (!n)
+			break;
+		scanned += n;
+		if (group.mapping && group.mapping->host->i_kind == INODE_FILE)
+			shrink_file_group(&group, sc);
+		rotated += group.nr;
+		putback_group(&group);
+	}
+	sc->nr_scanned += scanned;
+	count_vm_events(sc->kswapd ? PGSCAN_KSWAPD : PGSCAN_DIRECT, scanned);
+	count_vm_events(lru == LRU_INACTIVE_FILE ? PGSCAN_FILE : PGSCAN_ANON, scanned);
+	spin_lock(&lruvec->lru_lock);
+	reclaim_policy->note_cost(lruvec, lru, scanned, rotated);
+	spin_unlock(&lruvec->lru_lock);
+}
+
+static void age_group(struct page_group *group, const struct scan_control *sc)
+{
+	unsigned long deactivated = 0;
+
+	for (unsigned int i = 0; i < group->nr; i++) {
+		struct page *page = group->page[i];
+		vm_flags_t vm_flags = 0;
+		unsigned int refs = page_referenced(page, &vm_flags);
+
+		if (sc->priority && !(vm_flags & VM_LOCKED) &&
+		    reclaim_policy->stays_active(page, refs, vm_flags))
+			continue;
+		ClearPageActive(page);
+		deactivated++;
+	}
+	count_vm_events(PGDEACTIVATE, deactivated);
+}
+
+static void shrink_active(struct lruvec *lruvec, enum lru_list lru, unsigned long nr,
+			  struct scan_control *sc)
+{
+	unsigned long scanned = 0;
+	struct page_group group;
+
+	while (scanned < nr) {
+		unsigned long n = isolate_group(lruvec, lru, nr - scanned, sc, &group);
+
+		if (!n)
+			break;
+		scanned += n;
+		age_group(&group, sc);
+		putback_group(&group);
+	}
+	sc->nr_scanned += scanned;
+	count_vm_events(PGREFILL, scanned);
+}
+
+/* A look at less than a batch is not worth the locks. */
+static unsigned long scan_at_least(unsigned long nr, unsigned long size)
+{
+	return nr ? max(nr, min(size, SWAP_CLUSTER_MAX)) : 0;
+}
+
+static void shrink_lruvec(struct lruvec *lruvec, struct scan_control *sc)
+{
+	unsigned long nr[NR_LRU_LISTS] = { 0 };
+
+	reclaim_policy->scan_count(lruvec, sc, nr);
+	for (enum lru_list lru = LRU_INACTIVE_ANON; lru <= LRU_INACTIVE_FILE; lru += 2) {
+		if (!sc->priority || reclaim_policy->inactive_is_low(lruvec, lru))
+			shrink_active(lruvec, lru + 1,
+				      scan_at_least(nr[lru + 1], lruvec->nr[lru + 1]), sc);
+		/* In the end what has just become inactive is tried, too. */
+		if (!sc->priority && nr[lru + 1])
+			nr[lru] = lruvec->nr[lru];
+		shrink_inactive(lruvec, lru, scan_at_least(nr[lru], lruvec->nr[lru]), sc);
+	}
+}
+
+/* ---- Direct reclaim ------------------------------------------------------------------------- */
 
 /* The files that could give something are busy, with I/O as a rule: their turn comes. */
 static void reclaim_throttle(void)
@@ -177,29 +359,27 @@ static void reclaim_throttle(void)
 	machine_wait(&never, 0, 1000000);
 }
 
-/* Three times over all files, with less and less regard. */
-static void shrink_with_priority(struct scan_control *sc, gfp_t gfp)
+static void shrink_with_priority(struct scan_control *sc)
 {
-	sc->may_unmap = sc->may_writepage = sc->contended = false;
-	shrink_inodes(sc);
-	if (sc->nr_reclaimed < sc->nr_to_reclaim) {
-		sc->may_unmap = true;
-		shrink_inodes(sc);
-	}
-	if (sc->nr_reclaimed < sc->nr_to_reclaim && (gfp & __GFP_IO)) {
-		sc->may_writepage = true;
-		shrink_inodes(sc);
+	sc->may_unmap = true;
+	sc->contended = false;
+	for (sc->priority = DEF_PRIORITY; sc->priority >= 0; sc->priority--) {
+		sc->may_writepage = (sc->gfp & __GFP_IO) && sc->priority <= WRITE_PRIORITY;
+		shrink_lruvec(&contig_page_data.lruvec, sc);
+		if (sc->nr_reclaimed >= sc->nr_to_reclaim)
+			break;
 	}
 }
 
-static unsigned long do_try_to_free_pages(struct scan_control *sc, gfp_t gfp)
+static unsigned long do_try_to_free_pages(struct scan_control *sc)
 {
 	u64 start = trace_clock();
 
-	shrink_with_priority(sc, gfp);
+	count_vm_event(ALLOCSTALL);
+	shrink_with_priority(sc);
 	for (int i = 0; i < MAX_CONTENDED_RETRIES && !sc->nr_reclaimed && sc->contended; i++) {
 		reclaim_throttle();
-		shrink_with_priority(sc, gfp);
+		shrink_with_priority(sc);
 	}
 	trace(TRACE_RECLAIM, 0, sc->nr_reclaimed, start);
 	return sc->nr_reclaimed;
@@ -207,15 +387,25 @@ static unsigned long do_try_to_free_pages(struct scan_control *sc, gfp_t gfp)
 
 unsigned long try_to_free_pages(gfp_t gfp, unsigned int order)
 {
-	struct scan_control sc = { .nr_to_reclaim = max(SWAP_CLUSTER_MAX, 1UL << order),
-				   .floor = cache_floor() };
+	struct scan_control sc = {
+		.gfp = gfp,
+		.order = order,
+		.nr_to_reclaim = max(SWAP_CLUSTER_MAX, 1UL << order),
+		.swappiness = vm_swappiness,
+		.floor = cache_floor(),
+	};
 
-	return gfp & __GFP_DIRECT_RECLAIM ? do_try_to_free_pages(&sc, gfp) : 0;
+	return gfp & __GFP_DIRECT_RECLAIM ? do_try_to_free_pages(&sc) : 0;
 }
 
 unsigned long try_to_free_pages_locked(struct address_space *mapping, unsigned long nr)
 {
-	struct scan_control sc = { .locked = mapping, .nr_to_reclaim = max(SWAP_CLUSTER_MAX, nr) };
+	struct scan_control sc = {
+		.gfp = GFP_KERNEL,
+		.locked = mapping,
+		.nr_to_reclaim = max(SWAP_CLUSTER_MAX, nr),
+		.swappiness = vm_swappiness,
+	};
 
-	return do_try_to_free_pages(&sc, GFP_KERNEL);
+	return do_try_to_free_pages(&sc);
 }

@@ -3,6 +3,7 @@
  * The counters of vmstat.h. An event lives in one word per CPU, which only that CPU writes: a
  * reader's sum may be a moment old. A state is one word for the node, exact at all times.
  */
+#include <quire/mmzone.h>
 #include <quire/string.h>
 #include <quire/vmstat.h>
 
@@ -23,6 +24,9 @@ unsigned long all_vm_events(enum vm_event_item item)
 unsigned long node_page_state(enum node_stat_item item)
 {
 	long pages = atomic_long_read(&vm_node_stat[item]);
+
+	if (item < (enum node_stat_item)NR_LRU_LISTS)
+		return READ_ONCE(contig_page_data.lruvec.nr[item]);
 
 	return pages < 0 ? 0 : (unsigned long)pages;
 }

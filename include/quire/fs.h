@@ -31,7 +31,8 @@ struct address_space {
 	unsigned long nrpages;
 	unsigned long nrswapped; /* shared memory: entries of i_pages that are swap entries */
 	int wb_err; /* last write-back error, 0 none; reported once by file_check_wb_err() */
-	pgoff_t scan_next; /* reclaim goes on from here, round and round */
+	unsigned long nr_shadows;
+	struct xarray i_shadows; /* pgoff -> value: when reclaim took the page, for the policy */
 	pgoff_t ra_next; /* read-ahead: one past the last window; a miss there is sequential */
 	unsigned int ra_order; /* pages of the last window: 2^ra_order */
 };

@@ -397,13 +397,6 @@ static inline void count_mm_event(struct mm_struct *mm, enum mm_event e, long n)
 }
 void update_hiwater_rss(struct mm_struct *mm);
 
-/* ---- Reclaim, first cut -------------------------------------------------------------------- */
-
-/* Pages of files that reclaim for other memory leaves, at most: an eighth of RAM if that is less. */
-extern unsigned long vm_cache_floor;
-/* Called by the allocator's slow path (may sleep): clean unmapped page cache; pages freed. */
-unsigned long try_to_free_pages(gfp_t gfp, unsigned int order);
-
 /* ---- Out of memory ------------------------------------------------------------------------- */
 
 #define OOM_SCORE_ADJ_MIN (-1000) /* never killed */

@@ -72,12 +72,32 @@ struct zone {
 	struct per_cpu_pages pcp[MACHINE_MAX_CPUS];
 };
 
+/* The lists of pages for reclaim, in the order of vmstat.h: mm_inline.h. */
+enum lru_list {
+	LRU_INACTIVE_ANON,
+	LRU_ACTIVE_ANON,
+	LRU_INACTIVE_FILE,
+	LRU_ACTIVE_FILE,
+	LRU_UNEVICTABLE,
+	NR_LRU_LISTS
+};
+
+struct lruvec {
+	spinlock_t lru_lock;
+	struct list_head lists[NR_LRU_LISTS]; /* youngest first */
+	unsigned long nr[NR_LRU_LISTS];
+	/* The policy's: evictions and activations so far, and what reclaim of anonymous and file pages cost. */
+	atomic_long_t nonresident_age;
+	unsigned long cost[2];
+} __attribute__((aligned(64)));
+
 struct pglist_data {
 	int node_id;
 	unsigned long node_start_pfn;
 	unsigned long node_spanned_pages;
 	unsigned long node_present_pages;
 	struct zone node_zones[MAX_NR_ZONES];
+	struct lruvec lruvec;
 };
 
 extern struct pglist_data contig_page_data;

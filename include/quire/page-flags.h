@@ -22,6 +22,9 @@ enum pageflags {
 	PG_table, /* a page table */
 	PG_swapcache, /* private: swp_entry_t; changed under PG_locked */
 	PG_waiters, /* somebody may sleep until PG_locked or PG_writeback is clear */
+	PG_unevictable, /* mlocked: not looked at by reclaim */
+	PG_workingset, /* was active before it was reclaimed */
+	PG_young, /* an entry that is not young any more was found to be: see page_referenced() */
 	__NR_PAGEFLAGS,
 };
 
@@ -73,6 +76,9 @@ PAGEFLAG(Slab, slab)
 PAGEFLAG(Table, table)
 PAGEFLAG(SwapCache, swapcache)
 PAGEFLAG(Waiters, waiters)
+PAGEFLAG(Unevictable, unevictable)
+PAGEFLAG(Workingset, workingset)
+PAGEFLAG(Young, young)
 
 /* Bit 0 of page->mapping: the rest of it is an anon_vma, or nothing. */
 #define PAGE_MAPPING_ANON 1UL

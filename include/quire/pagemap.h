@@ -14,7 +14,7 @@ void pagecache_init(void); /* boot, called by mm_init() */
 
 /*
  * mapping->lock held. Enter a page that nobody else knows, with its contents valid: the caller's
- * reference becomes the cache's. 0 or -ENOMEM.
+ * reference becomes the cache's, and lru_cache_add() is left to him. 0 or -ENOMEM.
  */
 int add_to_page_cache(struct page *page, struct address_space *mapping, pgoff_t index, gfp_t gfp);
 /* mapping->lock held, the page is mapped nowhere. Forget it, dirty or not; drops the cache's
@@ -77,6 +77,13 @@ void unmap_mapping_range(struct address_space *mapping, pgoff_t start, pgoff_t e
  * from this file too; those that the caller holds a reference to are safe.
  */
 unsigned long try_to_free_pages_locked(struct address_space *mapping, unsigned long nr);
+/*
+ * mapping->lock held. Reclaim deletes a page from the cache: shadow (not 0) is for the policy, when
+ * it comes back. Forgotten if there is no memory for the note.
+ */
+void filemap_evict(struct page *page, unsigned long shadow);
+void filemap_forget_shadows(
+	struct address_space *mapping); /* mapping->lock held, or nobody else's */
 /* What is read into the cache pushes out what is needed: nothing is free, and other memory has much. */
 bool cache_is_scarce(void);
 /* mapping->lock held: for reclaim. Private copies, and what is mlocked, stay mapped. */

@@ -108,5 +108,10 @@ typedef bool rmap_one_t(struct page *page, struct vm_area_struct *vma, unsigned 
  * lock is held. An anonymous page without an anon_vma (replace_page.c) is found nowhere.
  */
 void rmap_walk(struct page *page, rmap_one_t *one, void *arg);
+/*
+ * How many entries the page was used through since the last call, which starts counting anew. *vm_flags: of
+ * the VMAs that have it; with VM_LOCKED in them, perhaps not of all. Same rules as for rmap_walk().
+ */
+unsigned int page_referenced(struct page *page, vm_flags_t *vm_flags);
 
 #endif

@@ -35,6 +35,6 @@ void native_sample(uint64_t *out)
 	out[SAMPLE_MAJOR_FAULTS] = all_vm_events(PGMAJFAULT);
 	out[SAMPLE_SWAP_IN] = all_vm_events(PSWPIN);
 	out[SAMPLE_SWAP_OUT] = all_vm_events(PSWPOUT);
-	out[SAMPLE_SCANNED] = all_vm_events(PGSCAN_DIRECT);
-	out[SAMPLE_STOLEN] = all_vm_events(PGSTEAL_DIRECT);
+	out[SAMPLE_SCANNED] = all_vm_events(PGSCAN_DIRECT) + all_vm_events(PGSCAN_KSWAPD);
+	out[SAMPLE_STOLEN] = all_vm_events(PGSTEAL_DIRECT) + all_vm_events(PGSTEAL_KSWAPD);
 }

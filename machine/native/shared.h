@@ -207,7 +207,7 @@ enum sample_field {
 };
 
 /* Sums for the report, taken by kernel_entry.snapshot(). */
-#define MAX_VM_EVENTS 64
+#define MAX_VM_EVENTS 96
 struct machine_snapshot {
 	uint64_t total_pages, free_pages;
 	uint64_t zone_free[3][PROC_RECORD_ORDERS]; /* blocks */

@@ -68,6 +68,10 @@ unshare -m sh -c 'mount -t tmpfs none m && cp /bin/true /bin/ls m && m/true && m
     guest('mempol', options=['--fill', '4k']),
     guest('frag', timeout=120),
     guest('threadfork', timeout=120),
+    # Files of twice the machine's memory.
+    guest('thrash', '60', options=('--ram', '32M'), timeout=120),
+    Case('thrash-many', '$G/thrash -p 20 60', options=('--ram', '32M'), quick=False,
+         timeout=200),
     guest('execthread'),
     guest('execrace'),
     guest('execrace-long', '1000', program='execrace', quick=False, timeout=200),

@@ -193,7 +193,8 @@ static inline struct counters counters_now(void)
 
 	drain_all_pages();
 	for (unsigned int i = 0; i < NR_VM_NODE_STAT_ITEMS; i++)
-		if (i != NR_DIRTIED && i != NR_WRITTEN)
+		if (i != NR_DIRTIED && i != NR_WRITTEN &&
+		    (i < WORKINGSET_REFAULT_ANON || i > WORKINGSET_RESTORE_FILE))
 			c.state[i] = node_page_state((enum node_stat_item)i);
 	c.free = nr_free_pages();
 	c.committed = atomic_long_read(&vm_committed_as);
