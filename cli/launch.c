@@ -207,7 +207,7 @@ static int open_huge_tmpfs(void)
  * The limit of file sizes is meant for the program, not for the machine that it runs on: RAM is a file.
  * Here a file that is too large all the same is an error like others.
  */
-static struct sigaction program_xfsz, program_bus;
+static struct sigaction program_xfsz, program_bus, program_segv;
 static struct rlimit program_fsize;
 
 static void lift_file_limit(void)
@@ -227,6 +227,8 @@ static void restore_for_program(void)
 	sigaction(SIGXFSZ, &program_xfsz, NULL);
 	if (program_bus.sa_handler == SIG_IGN)
 		sigaction(SIGBUS, &program_bus, NULL);
+	if (program_segv.sa_handler == SIG_IGN)
+		sigaction(SIGSEGV, &program_segv, NULL);
 	setrlimit(RLIMIT_FSIZE, &program_fsize);
 }
 
@@ -247,6 +249,29 @@ static void bus_error(int sig, siginfo_t *si, void *context)
 	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
 		_exit(EXIT_QUIRE);
 	_exit(EXIT_QUIRE);
+}
+
+static const struct kernel_entry *kernel_loaded; /* for the signal handler */
+
+/*
+ * SIGSEGV: the kernel, on memory that this process has no mapping of yet; or one that was sent to be passed
+ * on; or a fault of the command's own.
+ */
+static void kernel_miss(int sig, siginfo_t *si, void *context)
+{
+	if (si->si_code <= 0 && first_pid > 0)
+		kill(first_pid, sig);
+	else if (si->si_code <= 0 || !kernel_loaded->fault(si, context))
+		signal(sig, SIG_DFL);
+}
+
+static void catch_kernel_misses(const struct kernel_entry *entry)
+{
+	/* Not on a stack of its own: the kernel finds its task by the stack pointer. */
+	const struct sigaction segv = { .sa_sigaction = kernel_miss, .sa_flags = SA_SIGINFO };
+
+	kernel_loaded = entry;
+	sigaction(SIGSEGV, &segv, &program_segv);
 }
 
 static int open_ram(struct machine *m)
@@ -354,6 +379,7 @@ static uint64_t load_kernel(struct machine *m, int ram_fd)
 	m->entry = (const struct kernel_entry *)eh->e_entry;
 	if (m->entry->magic != KERNEL_ENTRY_MAGIC)
 		die(EXIT_QUIRE, "the embedded kernel is damaged");
+	catch_kernel_misses(m->entry);
 	m->shared = m->entry->shared;
 	return data_bytes;
 }
@@ -697,6 +723,7 @@ int machine_run(struct machine *m)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	sigfillset(&all);
 	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGSEGV);
 	sigprocmask(SIG_BLOCK, &all, &old);
 	m->start_ns = clock_ns();
 	m->start_tsc = __rdtsc();

@@ -12,7 +12,7 @@
 #include "cli.h"
 
 #define MIN_RAM (16ull << 20)
-#define MAX_RAM (KERNEL_END - DIRECT_MAP_BASE) /* what the direct map has room for */
+#define MAX_RAM (NATIVE_VMALLOC_BASE - DIRECT_MAP_BASE) /* what the direct map has room for */
 #define RAM_UNIT (2ull << 20)
 
 #define TRY_HELP "try 'quire run --help'"
@@ -122,7 +122,7 @@ static uint64_t parse_ram(const char *text)
 		die(EXIT_QUIRE,
 		    "--ram %s is too much: the machine's RAM is mapped at %#lx and must end below "
 		    "%#lx, which is room for %lluT",
-		    text, DIRECT_MAP_BASE, KERNEL_END, (unsigned long long)MAX_RAM >> 40);
+		    text, DIRECT_MAP_BASE, NATIVE_VMALLOC_BASE, (unsigned long long)MAX_RAM >> 40);
 	bytes = number << shift;
 	if (bytes < MIN_RAM)
 		die(EXIT_QUIRE,

@@ -15,8 +15,8 @@
 #include "sysctl.h"
 
 #include <quire/kernel.h>
-#include <quire/slab.h>
 #include <quire/string.h>
+#include <quire/vmalloc.h>
 
 struct proc_file {
 	const char *name;
@@ -30,7 +30,7 @@ static const struct proc_file system_files[] = {
 	{ "loadavg", PROC_LOADAVG },	       { "zoneinfo", PROC_ZONEINFO },
 	{ "sysvipc/shm", PROC_SYSVIPC_SHM },   { "kpagecount", PROC_KPAGECOUNT },
 	{ "kpageflags", PROC_KPAGEFLAGS },     { "kpagecgroup", PROC_KPAGECGROUP },
-	{ "pagetypeinfo", PROC_PAGETYPEINFO },
+	{ "pagetypeinfo", PROC_PAGETYPEINFO }, { "vmallocinfo", PROC_VMALLOCINFO },
 };
 
 static const struct proc_file pid_files[] = {
@@ -193,6 +193,9 @@ static int show_system(struct seq_file *m, enum proc_kind kind, struct host_text
 	case PROC_SYSVIPC_SHM:
 		sysvipc_shm_show(m);
 		return 0;
+	case PROC_VMALLOCINFO:
+		vmallocinfo_show(m);
+		return 0;
 	case PROC_SLABINFO:
 		slabinfo_show(m);
 		return 0;
@@ -293,7 +296,7 @@ int proc_generate(enum proc_kind kind, pid_t pid, const char *host, size_t host_
 	if (!err && m.failed)
 		err = -ENOMEM;
 	if (err) {
-		kfree(m.buf);
+		kvfree(m.buf);
 		return err;
 	}
 	*text = m.buf;
@@ -318,5 +321,5 @@ long proc_write(enum proc_kind kind, pid_t pid, u64 pos, const char *text, size_
 void proc_free(char *text, size_t len)
 {
 	(void)len;
-	kfree(text);
+	kvfree(text);
 }

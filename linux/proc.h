@@ -32,6 +32,7 @@ void buddyinfo_show(struct seq_file *m);
 void zoneinfo_show(struct seq_file *m);
 void pagetypeinfo_show(struct seq_file *m);
 void slabinfo_show(struct seq_file *m);
+void vmallocinfo_show(struct seq_file *m);
 void stat_show(struct seq_file *m, struct host_text host);
 void cpuinfo_show(struct seq_file *m, struct host_text host);
 void loadavg_show(struct seq_file *m, struct host_text host);

@@ -10,6 +10,7 @@
 #include <quire/slab.h>
 #include <quire/string.h>
 #include <quire/swap.h>
+#include <quire/vmalloc.h>
 #include <quire/vmstat.h>
 
 #define NR_CPU_TIMES 10
@@ -76,9 +77,8 @@ void meminfo_show(struct seq_file *m)
 		"WritebackTmp:   ",
 	};
 	static const char *const huge[] = {
-		"VmallocUsed:    ", "VmallocChunk:   ", "Percpu:         ",
-		"AnonHugePages:  ", "ShmemHugePages: ", "ShmemPmdMapped: ",
-		"FileHugePages:  ", "FilePmdMapped:  ", "Balloon:        ",
+		"VmallocChunk:   ", "Percpu:         ", "AnonHugePages:  ", "ShmemHugePages: ",
+		"ShmemPmdMapped: ", "FileHugePages:  ", "FilePmdMapped:  ", "Balloon:        ",
 	};
 	unsigned long shmem = node_page_state(NR_SHMEM), file = node_page_state(NR_FILE_PAGES);
 	unsigned long cache = file - min(file, shmem), slab;
@@ -110,6 +110,7 @@ void meminfo_show(struct seq_file *m)
 	seq_kb(m, "CommitLimit:    ", pages_to_kb(vm_commit_limit()));
 	seq_kb(m, "Committed_AS:   ", pages_to_kb(max(atomic_long_read(&vm_committed_as), 0L)));
 	seq_kb(m, "VmallocTotal:   ", 34359738367UL);
+	seq_kb(m, "VmallocUsed:    ", pages_to_kb(vmalloc_nr_pages()));
 	show_zeros(m, huge, ARRAY_SIZE(huge));
 	seq_puts(m, "HugePages_Total:       0\nHugePages_Free:        0\n"
 		    "HugePages_Rsvd:        0\nHugePages_Surp:        0\n");
@@ -283,6 +284,22 @@ void zoneinfo_show(struct seq_file *m)
 	const struct zone *zone;
 
 	for_each_populated_zone(zone) zone_show(m, zone);
+}
+
+/* One line an area, in the order of addresses; the caller as an address, for want of symbols. */
+void vmallocinfo_show(struct seq_file *m)
+{
+	struct vmap_info v;
+
+	for (unsigned long addr = 0; vmalloc_info(addr, &v); addr = v.end) {
+		seq_printf(m, "%#lx-%#lx %7lu", v.start, v.end, v.end - v.start);
+		if (v.unpurged) {
+			seq_puts(m, " unpurged vm_area\n");
+			continue;
+		}
+		seq_printf(m, " %p pages=%lu%s%s\n", v.caller, v.nr_pages,
+			   v.flags & VM_ALLOC ? " vmalloc" : "", v.flags & VM_MAP ? " vmap" : "");
+	}
 }
 
 void slabinfo_show(struct seq_file *m)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text that grows while it is written, in one kmalloc block that doubles. No locks: a text has one
+ * Text that grows while it is written, in one block that doubles. No locks: a text has one
  * writer.
  */
 #include "seq_file.h"
 
-#include <quire/slab.h>
 #include <quire/sprintf.h>
 #include <quire/string.h>
+#include <quire/vmalloc.h>
 
 /* Room for len more bytes. */
 static bool seq_reserve(struct seq_file *m, size_t len)
@@ -21,7 +21,7 @@ static bool seq_reserve(struct seq_file *m, size_t len)
 		return true;
 	while (size - m->count < len)
 		size *= 2;
-	buf = krealloc(m->buf, size, GFP_KERNEL);
+	buf = kvrealloc(m->buf, m->count, size, GFP_KERNEL);
 	if (!buf) {
 		m->failed = true;
 		return false;

@@ -11,12 +11,14 @@
 #include <quire/slab.h>
 #include <quire/string.h>
 #include <quire/swap.h>
+#include <quire/vmalloc.h>
 #include <quire/vmstat.h>
 
 #include "page_alloc.h"
 
 unsigned long page_offset_base;
 unsigned long zero_pfn;
+struct mm_struct init_mm;
 
 static int zero_folio_init(void)
 {
@@ -42,6 +44,8 @@ int mm_init(void)
 		return err;
 	kmem_cache_init();
 	err = zero_folio_init();
+	if (!err)
+		err = vmalloc_init();
 	if (err)
 		return err;
 	oom_init();

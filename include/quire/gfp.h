@@ -78,6 +78,13 @@ static inline struct page *alloc_page(gfp_t gfp)
 {
 	return alloc_pages(gfp, 0);
 }
+#define NUMA_NO_NODE (-1)
+/* On the node, or where its zonelist leads; NUMA_NO_NODE: the caller's. */
+static inline struct page *alloc_pages_node(int node, gfp_t gfp, unsigned int order)
+{
+	(void)node;
+	return alloc_pages(gfp, order);
+}
 /* Fills the empty slots of pages[] with single frames; returns how many of nr are filled. */
 unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **pages);
 /* Drops the reference; the frames are freed when it was the last. */

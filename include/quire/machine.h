@@ -125,8 +125,23 @@ void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
 void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *ptep,
 			 unsigned int nr);
 
-/* As machine_tlb_flush() for kernel addresses, on every CPU (vmalloc, kmap). May sleep. */
-void machine_tlb_flush_kernel(unsigned long start, unsigned long end);
+/* Addresses [start, end), page aligned. */
+struct machine_range {
+	unsigned long start, end;
+};
+
+/*
+ * As machine_tlb_flush() for kernel addresses, whose entries are those of init_mm: when it returns,
+ * nobody in kernel mode uses a stale one, whatever process he is in. nr ranges, none adjacent to
+ * another. May sleep.
+ */
+void machine_tlb_flush_kernel(const struct machine_range *ranges, unsigned int nr);
+
+/*
+ * As machine_tlb_fill() for kernel addresses: nr consecutive present entries of init_mm, just made or
+ * just missed (vmalloc_fault()). Hardware walkers do nothing. Any context.
+ */
+void machine_tlb_fill_kernel(unsigned long addr, const u64 *ptep, unsigned int nr);
 
 /* Make mm the address space that user-mode accesses of this CPU go through. Atomic. */
 void machine_load_mm(struct mm_struct *mm);

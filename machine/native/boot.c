@@ -11,6 +11,7 @@
 #include <quire/sprintf.h>
 #include <quire/string.h>
 #include <quire/trace.h>
+#include <quire/vmalloc.h>
 #include <quire/vmstat.h>
 
 #include "callsite.h"
@@ -47,8 +48,10 @@ static long on_service_stack(long (*fn)(void *), void *arg)
 
 static unsigned long settle(void)
 {
-	unsigned long objects = kmem_cache_shrink_all();
+	unsigned long objects;
 
+	vm_unmap_aliases();
+	objects = kmem_cache_shrink_all();
 	drain_all_pages();
 	return objects;
 }
@@ -61,6 +64,8 @@ static long do_boot(void *unused)
 
 	(void)unused;
 	page_offset_base = DIRECT_MAP_BASE;
+	vmalloc_base = NATIVE_VMALLOC_BASE;
+	vmalloc_bytes = NATIVE_VMALLOC_BYTES;
 	mmap_hole_start = KERNEL_BASE;
 	mmap_hole_end = KERNEL_END;
 	native_fd_floor = machine_params.fd_floor;
@@ -373,6 +378,16 @@ static long entry_hangup(void *dev)
 	return on_stack(hangup_stack, do_hangup, dev);
 }
 
+static bool entry_fault(const void *siginfo, const void *ucontext)
+{
+	const struct host_siginfo *si = siginfo;
+	const struct host_ucontext *uc = ucontext;
+	u64 ip = uc->uc_mcontext.ip;
+
+	return ip >= (u64)__kernel_text_start && ip < (u64)__kernel_text_end &&
+	       vmalloc_fault(si->fields[0]);
+}
+
 const struct kernel_entry kernel_entry = {
 	.magic = KERNEL_ENTRY_MAGIC,
 	.shared = &kernel_shared,
@@ -385,6 +400,7 @@ const struct kernel_entry kernel_entry = {
 	.watch = entry_watch,
 	.kill_guests = entry_kill_guests,
 	.hangup = entry_hangup,
+	.fault = entry_fault,
 	.text_start = (u64)__kernel_text_start,
 	.text_end = (u64)__kernel_text_end,
 };

@@ -370,6 +370,7 @@ static long clone_process(struct native_task *t, struct native_task *nt, const s
 		return -ENOMEM;
 	hmm->leader = nt;
 	hmm->thp_disable = t->hmm->thp_disable;
+	hmm->kernel_tlb.seen = t->hmm->kernel_tlb.seen; /* the host copies the mappings later */
 	hmm_add_task(hmm, nt); /* and the reference of hmm_alloc() is dropped at the end */
 	hmm_do_flush(t->hmm);
 	nt->fork_flush_req = __atomic_load_n(&t->hmm->flush_done, __ATOMIC_SEQ_CST);

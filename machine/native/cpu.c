@@ -110,6 +110,7 @@ static void cpu_free(unsigned int cpu)
 void cpu_take_back(struct native_task *t)
 {
 	cpu_take(t);
+	kernel_tlb_sync(t);
 	t->enter_tsc = rdtsc();
 }
 

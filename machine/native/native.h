@@ -169,6 +169,12 @@ enum hmm_stopping {
 	STOP_RAISE, /* the host stops the process, or has */
 };
 
+/* A process's host mappings of vmalloc space are right up to flush number `seen` (tlb.c). */
+struct kernel_tlb {
+	spinlock_t lock;
+	u64 seen;
+};
+
 struct hmm {
 	struct mm_struct *mm; /* changed only by its own last thread (exec, exit) */
 	struct list_head mm_node; /* in mm_machine.hmms, under mm_machine.lock */
@@ -204,6 +210,7 @@ struct hmm {
 	spinlock_t flush_lock; /* locked: slot + 1 of the holder */
 	u64 flush_req;
 	u64 flush_done;
+	struct kernel_tlb kernel_tlb;
 	unsigned int nr_ring; /* HMM_RING + 1: everything */
 	struct {
 		unsigned long start, end;
@@ -308,6 +315,7 @@ void tlb_init(void);
 void hmm_do_flush(struct hmm *hmm); /* carry out what others asked; any state, takes no token */
 void hmm_attach(struct hmm *hmm, struct mm_struct *mm);
 void hmm_detach(struct hmm *hmm);
+void kernel_tlb_sync(struct native_task *t); /* with a CPU: flush what vmalloc has given up */
 void tlb_make_room(struct mm_struct *mm); /* the host allows no more mappings: drop them all */
 void hmm_drop_all(void); /* host-unmap every user address of this process but vdso and devices */
 void hmm_drop_locks(struct hmm *hmm, const struct native_task *t);

@@ -167,7 +167,8 @@ static bool may_be_ours(const char *name)
 		"map_files",   "maps",	     "mem",	      "meminfo",      "numa_maps",
 		"oom_adj",     "oom_score",  "oom_score_adj", "pagemap",      "pagetypeinfo",
 		"shm",	       "slabinfo",   "smaps",	      "smaps_rollup", "stat",
-		"statm",       "status",     "swaps",	      "vmstat",	      "zoneinfo",
+		"statm",       "status",     "swaps",	      "vmallocinfo",  "vmstat",
+		"zoneinfo",
 	};
 	unsigned long fd;
 

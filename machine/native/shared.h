@@ -19,6 +19,8 @@
  */
 #define KERNEL_BASE 0x680000000000ul /* the kernel's image */
 #define DIRECT_MAP_BASE 0x690000000000ul /* all RAM */
+#define NATIVE_VMALLOC_BASE 0x6e0000000000ul /* the kernel's scattered memory, filled on demand */
+#define NATIVE_VMALLOC_BYTES 0x10000000000ul
 #define KERNEL_END 0x700000000000ul
 
 #define NATIVE_MAX_CPUS 64
@@ -244,8 +246,10 @@ struct kernel_entry {
 	long (*kill_guests)(void *unused);
 	/* Nobody has the read end of the pipe dev any more. The keeper's, one at a time. */
 	long (*hangup)(void *dev);
+	/* SIGSEGV of the command and the keeper, on whatever stack it comes: true: tried again. */
+	bool (*fault)(const void *siginfo, const void *ucontext);
 	uint64_t text_start, text_end;
 };
-#define KERNEL_ENTRY_MAGIC 0x3165726975514bul
+#define KERNEL_ENTRY_MAGIC 0x3265726975514bul
 
 #endif

@@ -16,6 +16,7 @@
  */
 #include <quire/mman.h>
 #include <quire/slab.h>
+#include <quire/vmalloc.h>
 
 #include "callsite.h"
 #include "native.h"
@@ -368,11 +369,124 @@ void machine_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long 
 	flush_range(mm, start, end, how, NULL);
 }
 
-/* Kernel addresses are direct map and image: the same in all processes for ever. */
-void machine_tlb_flush_kernel(unsigned long start, unsigned long end)
+/* ---- vmalloc space ---- */
+
+/*
+ * Kernel addresses of the image and the direct map are the same in all processes for ever. Those of
+ * vmalloc space are a TLB, too: each process is given them when its kernel mode misses them, and has to
+ * give them up when the core says so, before the addresses mean something else.
+ *
+ * Only a task with a CPU uses them. Invariant: whoever has a CPU has flushed, in the process that he
+ * runs in, every range up to the kernel_flush_seq of the moment when he took it, or when he last
+ * answered machine_ipi(). machine_tlb_flush_kernel() raises the number and then asks every CPU: so when
+ * it returns nobody uses what went before. A process that runs guest code or sleeps is left alone.
+ *
+ * Some ranges are remembered; who comes later than that drops everything, and faults it back in. So a
+ * host call that gives up the CPU must not be handed addresses of vmalloc space; a short one may.
+ */
+#define KERNEL_RING 128
+
+static u64 kernel_flush_seq; /* ranges so far; written under kernel_ring_lock */
+static spinlock_t kernel_ring_lock;
+static struct machine_range kernel_ring[KERNEL_RING];
+
+/* Of the two processes that are no guests. */
+static struct kernel_tlb command_tlb, keeper_tlb;
+
+/* Of the process that the task runs in; whose hmm is dead a thread of the keeper adopts. */
+static struct kernel_tlb *this_kernel_tlb(const struct native_task *t)
 {
-	(void)start;
-	(void)end;
+	if (t->adopted || (t->is_service && t->task.pid == machine_params.keeper_pid))
+		return &keeper_tlb;
+	return t->is_service || !t->hmm ? &command_tlb : &t->hmm->kernel_tlb;
+}
+
+static void unmap_kernel(const struct machine_range *r)
+{
+	host_syscall(__NR_munmap, r->start, r->end - r->start);
+}
+
+/* No lock but the process's own: it may be killed here without holding the machine up. */
+static noinline void kernel_tlb_catch_up(struct kernel_tlb *tlb)
+{
+	const struct machine_range everything = { VMALLOC_START, VMALLOC_END };
+	struct machine_range range;
+	u64 seq, i;
+
+	spin_lock(&tlb->lock);
+	seq = __atomic_load_n(&kernel_flush_seq, __ATOMIC_SEQ_CST);
+	for (i = tlb->seen; i < seq; i++) {
+		range = kernel_ring[i % KERNEL_RING];
+		if (__atomic_load_n(&kernel_flush_seq, __ATOMIC_SEQ_CST) - i >= KERNEL_RING)
+			break; /* it may have been overwritten */
+		unmap_kernel(&range);
+	}
+	if (i < seq)
+		unmap_kernel(&everything);
+	__atomic_store_n(&tlb->seen, seq, __ATOMIC_SEQ_CST);
+	spin_unlock(&tlb->lock);
+}
+
+void kernel_tlb_sync(struct native_task *t)
+{
+	struct kernel_tlb *tlb = this_kernel_tlb(t);
+
+	if (unlikely(__atomic_load_n(&tlb->seen, __ATOMIC_SEQ_CST) !=
+		     __atomic_load_n(&kernel_flush_seq, __ATOMIC_SEQ_CST)))
+		kernel_tlb_catch_up(tlb);
+}
+
+static void sync_this_process(void *unused)
+{
+	(void)unused;
+	kernel_tlb_sync(current_native());
+}
+
+void machine_tlb_flush_kernel(const struct machine_range *ranges, unsigned int nr)
+{
+	u64 all = ~0ull >> (64 - machine_nr_cpus());
+
+	spin_lock(&kernel_ring_lock);
+	for (unsigned int i = 0; i < nr; i++) {
+		kernel_ring[kernel_flush_seq % KERNEL_RING] = ranges[i];
+		__atomic_store_n(&kernel_flush_seq, kernel_flush_seq + 1, __ATOMIC_SEQ_CST);
+	}
+	spin_unlock(&kernel_ring_lock);
+	sync_this_process(NULL);
+	machine_ipi(all, sync_this_process, NULL);
+}
+
+static long map_kernel(unsigned long addr, pte_t first, unsigned int nr)
+{
+	unsigned long prot = pte_write(first) ? PROT_READ | PROT_WRITE : PROT_READ;
+
+	return host_syscall(__NR_mmap, addr, (unsigned long)nr << PAGE_SHIFT, prot,
+			    MAP_SHARED | MAP_FIXED | MAP_POPULATE, machine_params.ram_fd,
+			    pte_pfn(first) << PAGE_SHIFT);
+}
+
+/*
+ * In a fault of the kernel's, whatever it holds. When the host allows no more mappings the program's
+ * make room: they are a TLB, too, and come back when they are missed.
+ */
+void machine_tlb_fill_kernel(unsigned long addr, const u64 *ptep, unsigned int nr)
+{
+	struct native_task *t = current_native();
+
+	for (unsigned int i = 0, n; i < nr; i += n) {
+		unsigned long at = addr + ((unsigned long)i << PAGE_SHIFT);
+		pte_t first = __pte(ptep[i]);
+
+		for (n = 1; i + n < nr && pte_pfn(__pte(ptep[i + n])) == pte_pfn(first) + n; n++)
+			;
+		if (map_kernel(at, first, n) != -ENOMEM)
+			continue;
+		native_count(t, NC_TLB_CAPACITY, 1);
+		if (!t->is_service && !t->adopted && t->hmm)
+			host_unmap(t->hmm, 0, USER_END);
+		if (map_kernel(at, first, n) == -ENOMEM)
+			machine_panic("the host has no room for the kernel's mappings");
+	}
 }
 
 /* ---- Fill ---- */

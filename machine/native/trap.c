@@ -13,6 +13,7 @@
  * a fault of the kernel itself would raise. A signal that arrives in native_window() nests there.
  */
 #include <quire/trace.h>
+#include <quire/vmalloc.h>
 #include <quire/vmstat.h>
 
 #include "callsite.h"
@@ -208,19 +209,38 @@ static const struct {
 	{ fastcall_window_begin, fastcall_window_syscall, fastcall_window_abort },
 };
 
+static bool is_page_fault(int sig, const struct host_siginfo *si, const struct host_ucontext *uc)
+{
+	return sig == SIGSEGV && si->si_code > 0 && uc->uc_mcontext.trapno == TRAP_PAGE_FAULT;
+}
+
+/* The kernel's own mistake. */
+__noreturn static void kernel_fault(const struct native_task *t, int sig, unsigned long addr,
+				    u64 ip)
+{
+	char what[160] = "";
+
+	if (sig == SIGSEGV && is_vmalloc_addr((void *)addr))
+		vmalloc_describe(addr, what, sizeof(what));
+	printk(LOG_ERR, "kernel fault: signal %d at ip %lx, address %lx, pid %d (%s) %s", sig,
+	       (unsigned long)ip, addr, t->task.pid, t->task.comm, what);
+	machine_panic("the guest kernel faulted");
+}
+
 /* A signal while the kernel ran: in a window, or the kernel's own mistake. */
 static void kernel_mode_signal(struct native_task *t, int sig, const struct host_siginfo *si,
 			       struct host_ucontext *uc)
 {
 	u64 ip = uc->uc_mcontext.ip;
 
+	/* Memory that this process has no host mapping of yet. */
+	if (is_page_fault(sig, si, uc) && vmalloc_fault(uc->uc_mcontext.cr2))
+		return;
 	if (si->si_code > 0 &&
 	    (sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE)) {
 		if (sig == SIGBUS && si->fields[0] >= KERNEL_BASE && si->fields[0] < KERNEL_END)
 			machine_panic(no_host_memory);
-		printk(LOG_ERR, "kernel fault: signal %d at ip %lx, address %lx, pid %d (%s)", sig,
-		       (unsigned long)ip, (unsigned long)si->fields[0], t->task.pid, t->task.comm);
-		machine_panic("the guest kernel faulted");
+		kernel_fault(t, sig, si->fields[0], ip);
 	}
 	if (deadly_parent_died(t, sig, si)) {
 		; /* noted */
@@ -518,7 +538,7 @@ static void trap_entry(int sig, struct host_siginfo *si, struct host_ucontext *u
 		; /* nothing that it still asks for, maybe on account of memory that is gone */
 	else if (sig == SIGSYS && (si->si_code == SYS_USER_DISPATCH || si->si_code == SYS_SECCOMP))
 		syscall_entry(t);
-	else if (sig == SIGSEGV && si->si_code > 0 && uc->uc_mcontext.trapno == TRAP_PAGE_FAULT)
+	else if (is_page_fault(sig, si, uc))
 		page_fault_entry(t);
 	else if (sig == SIGBUS && si->si_code == BUS_ADRERR)
 		host_bus_error(t, si);

@@ -2,12 +2,14 @@
 /*
  * Physical memory, power-on and power-off.
  *
- * RAM is one anonymous mapping of the host that spans all physical addresses; what the memory map
- * does not call RAM stays inaccessible. The direct map is that mapping.
+ * RAM is one memory object of the host, mapped so that spans all physical addresses; what the memory map
+ * does not call RAM stays inaccessible. The direct map is that mapping. kernel_map.c maps frames
+ * of the same object a second time.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "soft_internal.h"
 
@@ -16,6 +18,7 @@
 static struct e820_entry soft_map[SOFT_MAX_MAP];
 static int soft_map_nr;
 static void *soft_ram;
+int soft_ram_fd = -1;
 static u64 soft_ram_span;
 static bool ram_garbage;
 
@@ -60,17 +63,23 @@ static int power_up_range(const struct e820_entry *entry)
 
 static int power_up(u64 span_bytes)
 {
+	int err;
+
 	soft_ram_span = PAGE_ALIGN(span_bytes);
-	soft_ram = mmap(NULL, soft_ram_span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			-1, 0);
+	soft_ram_fd = memfd_create("soft-ram", MFD_CLOEXEC);
+	if (soft_ram_fd < 0 || ftruncate(soft_ram_fd, (off_t)soft_ram_span))
+		return -ENOMEM;
+	soft_ram = mmap(NULL, soft_ram_span, PROT_NONE, MAP_SHARED | MAP_NORESERVE, soft_ram_fd, 0);
 	if (soft_ram == MAP_FAILED) {
 		soft_ram = NULL;
 		return -ENOMEM;
 	}
 	page_offset_base = (unsigned long)soft_ram;
+	err = soft_kernel_map_init();
+	if (err)
+		return err;
 	for (int i = 0; i < soft_map_nr; i++) {
-		int err = power_up_range(&soft_map[i]);
-
+		err = power_up_range(&soft_map[i]);
 		if (err)
 			return err;
 	}
@@ -110,5 +119,9 @@ void soft_exit(void)
 	if (soft_ram)
 		munmap(soft_ram, soft_ram_span);
 	soft_ram = NULL;
+	if (soft_ram_fd >= 0)
+		close(soft_ram_fd);
+	soft_ram_fd = -1;
+	soft_kernel_map_exit();
 	soft_blk_reset();
 }

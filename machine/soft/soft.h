@@ -45,6 +45,9 @@ void soft_exit(void);
  */
 void soft_ram_garbage(bool garbage);
 
+/* Before soft_init(): the size of vmalloc space, 4 GiB if not set. 0: there is none. */
+void soft_vmalloc_bytes(unsigned long bytes);
+
 /* ---- CPUs --------------------------------------------------------------------------------- */
 
 /* The calling thread is CPU n from now on. One thread to a CPU. */
@@ -78,6 +81,7 @@ struct soft_tlb_stats {
 	u64 faults; /* do_page_fault() called */
 	u64 flushes; /* machine_tlb_flush() called */
 	u64 flushed; /* entries it found */
+	u64 kernel_flushes; /* machine_tlb_flush_kernel() called */
 };
 struct soft_tlb_stats soft_tlb_stats(void);
 

@@ -48,6 +48,14 @@ u64 soft_asid(const struct mm_struct *mm);
 bool soft_tlb_access(u64 asid, unsigned long addr, enum soft_access kind, void *buf, size_t len);
 void soft_tlb_insert(const struct tlb_entry *entry);
 void soft_tlb_count_fault(void);
+void soft_tlb_count_kernel_flush(void);
+
+/* ram.c */
+extern int soft_ram_fd; /* the object that has the RAM: byte n is physical address n */
+
+/* kernel_map.c */
+int soft_kernel_map_init(void); /* 0 or -ENOMEM */
+void soft_kernel_map_exit(void);
 
 /* block.c */
 void soft_blk_reset(void);

@@ -201,19 +201,21 @@ void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *pt
 	machine_tlb_flush(mm, addr, addr + ((unsigned long)nr << PAGE_SHIFT), TLB_FLUSH_ALL);
 }
 
-/* Kernel addresses are the process's own and go through no TLB of ours. */
-void machine_tlb_flush_kernel(unsigned long start, unsigned long end)
-{
-	(void)start;
-	(void)end;
-}
-
 void soft_tlb_count_fault(void)
 {
 	struct soft_tlb *tlb = this_tlb();
 
 	soft_lock(&tlb->lock);
 	tlb->stats.faults++;
+	soft_unlock(&tlb->lock);
+}
+
+void soft_tlb_count_kernel_flush(void)
+{
+	struct soft_tlb *tlb = this_tlb();
+
+	soft_lock(&tlb->lock);
+	tlb->stats.kernel_flushes++;
 	soft_unlock(&tlb->lock);
 }
 
@@ -230,6 +232,7 @@ struct soft_tlb_stats soft_tlb_stats(void)
 		sum.faults += tlb->stats.faults;
 		sum.flushes += tlb->stats.flushes;
 		sum.flushed += tlb->stats.flushed;
+		sum.kernel_flushes += tlb->stats.kernel_flushes;
 		soft_unlock(&tlb->lock);
 	}
 	return sum;

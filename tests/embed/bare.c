@@ -111,10 +111,17 @@ void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *pt
 	(void)nr;
 }
 
-void machine_tlb_flush_kernel(unsigned long start, unsigned long end)
+void machine_tlb_flush_kernel(const struct machine_range *ranges, unsigned int nr)
 {
-	(void)start;
-	(void)end;
+	(void)ranges;
+	(void)nr;
+}
+
+void machine_tlb_fill_kernel(unsigned long addr, const u64 *ptep, unsigned int nr)
+{
+	(void)addr;
+	(void)ptep;
+	(void)nr;
 }
 
 void machine_load_mm(struct mm_struct *mm)

@@ -54,6 +54,7 @@ exec 2>&1
 unshare -m sh -c 'mkdir m && mount -t tmpfs none m' || { echo cannot mount; exit 0; }
 unshare -m sh -c 'mount -t tmpfs none m && cp /bin/true /bin/ls m && m/true && m/ls m && umount m; echo $?'
 '''),
+    guest('smaps', timeout=120),
     guest('efault'),
     guest('badptr', quick=False),
     guest('segv'),

@@ -19,6 +19,7 @@
 #include <quire/pagemap.h>
 #include <quire/sched.h>
 #include <quire/slab.h>
+#include <quire/vmalloc.h>
 #include <quire/vmstat.h>
 
 #include "soft.h"
@@ -44,6 +45,7 @@ static inline struct counters counters_now(void)
 
 	ipc_shutdown();
 	assert_int_equal(inodes_shutdown(), 0);
+	vm_unmap_aliases();
 	c.objects = kmem_cache_shrink_all();
 	drain_all_pages();
 	for (unsigned int i = 0; i < NR_VM_NODE_STAT_ITEMS; i++)
