@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Allocations that fail on purpose. Calls are counted only while a point is armed; to count what
- * a piece of work makes without failing any, arm nth with LONG_MAX.
+ * a piece of work makes without failing any, arm nth with INT_MAX.
  */
 #include <quire/fault-inject.h>
 #include <quire/kernel.h>
@@ -12,7 +12,7 @@ struct fault_attr failslab;
 /* Counts nth down, by one CPU at a time; whoever takes it to 0 fails, and the point is off. */
 static bool nth_reached(struct fault_attr *attr)
 {
-	long nth = __atomic_load_n(&attr->nth, __ATOMIC_RELAXED);
+	s32 nth = __atomic_load_n(&attr->nth, __ATOMIC_RELAXED);
 
 	while (nth > 0) {
 		if (__atomic_compare_exchange_n(&attr->nth, &nth, nth - 1, false, __ATOMIC_RELAXED,
@@ -24,7 +24,7 @@ static bool nth_reached(struct fault_attr *attr)
 
 bool should_fail_slow(struct fault_attr *attr)
 {
-	long interval = __atomic_load_n(&attr->interval, __ATOMIC_RELAXED);
+	s32 interval = __atomic_load_n(&attr->interval, __ATOMIC_RELAXED);
 	long call = atomic_long_add_return(1, &attr->calls);
 	bool fail = nth_reached(attr);
 

@@ -68,7 +68,7 @@ static const struct {
 	{ "lru_lock", RANK_LRU, false },
 	{ "vmap_area_lock", RANK_VMAP_AREA, false },
 	{ "&n->lock", RANK_SLAB_NODE, false },
-	{ "node.lock", RANK_SLAB_NODE, false },
+	{ "slob_lock", RANK_SLAB_NODE, false },
 	{ "zone->lock", RANK_ZONE, false },
 	{ "region->lock", RANK_CALLS, false },
 	{ "uffd_lock", RANK_LEAF, false },

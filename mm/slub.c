@@ -3,481 +3,634 @@
  * SLUB: caches of equal objects, cut from folios ("slabs").
  *
  *	kmem_cache
- *	  cpu[n].freelist -> obj -> obj -> NULL	   objects that only CPU n hands out,
- *	  cpu[n].page     -> slab (frozen)	   all out of its slab
- *	  node.partial    -> slab -> slab	   slabs with free objects, no CPU's
- *						   (full slabs are on no list)
+ *	  cpu[n]	sheaf of CPU n: a stack of free objects, of any slabs
+ *	             ^ fast path      |
+ *	             | refill: half   | flush: the older half, in one go
+ *	  node[i].partial -> slab -> slab	  slabs with free objects; those that are
+ *						  used up are on no list (debugging: on full)
  *
- * A free object holds the link to the next one: in its first word, or behind the object when its
- * contents must survive (constructor, poison). page->freelist has a slab's free objects, except
- * those that a CPU has taken over; page->inuse counts all that are not on page->freelist.
+ * A slab has one bit for each block, set while it is free: up to 64 of them in its struct page
+ * (free_map), more at its end. A sheaf's objects count as used there. So free objects hold
+ * no links: nothing a program writes into a freed object can lead the allocator astray, freeing an
+ * object twice is seen when it comes back to its slab, and neither a free nor a refill
+ * touches the object's memory.
  *
- *	 object            red zone       link     padding
- *	|......object_size|bb bb bb bb..|--> next|.........|	(red zone, link: where needed)
- *	|<--------------------- size -------------------->|
+ *	|block|block|....|block|     |map|	(map: more than 64 blocks)
  *
- * Allocation and free on the CPU's own slab need interrupts off and nothing else. Freeing into
- * another slab puts the object on page->freelist under node.lock; a frozen slab's CPU finds it
- * there when its own list is used up.
+ * What is freed lands on the freeing CPU's sheaf, whosever slab it is from; remote slabs get theirs
+ * back in batches. Objects are handed out in the order of their addresses or, with
+ * CONFIG_SLAB_FREELIST_RANDOM, each batch shuffled.
  *
- * Locking: node.lock covers page->freelist, inuse, frozen, and the partial list; interrupts are
- * off, a leaf but for zone->lock. slab_mutex covers the list of caches.
+ * A sheaf without room is always full and empty: whoever comes to it gets and gives single objects the
+ * slow way. So it is with debug flags, with large objects, and in the slot of interrupt handlers.
+ *
+ * Locking: a sheaf is its CPU's (machine_cpu_slot()), without a lock; others may only read room, and
+ * set flush to have it emptied at the next occasion. node.lock covers lists, free_map and
+ * inuse of the node's slabs; interrupts off; a leaf but for zone->lock.
  */
-#include <quire/fault-inject.h>
-#include <quire/slab.h>
-#include <quire/mm.h>
+#ifdef CONFIG_SLUB
 #include <quire/string.h>
-#include <quire/sprintf.h>
 #include <quire/vmstat.h>
 
-#define SLAB_DEBUG (SLAB_POISON | SLAB_RED_ZONE)
-#ifdef CONFIG_DEBUG_VM
-#define SLAB_ALWAYS SLAB_DEBUG
-#else
-#define SLAB_ALWAYS 0u
-#endif
+#include "slab.h"
 
-#define POISON_FREE 0x6b
-#define POISON_END 0xa5
-#define RED_INACTIVE 0xbb
-#define RED_ACTIVE 0xcc
-
-#define SLAB_MAX_ORDER 3
-#define CACHE_LINE 64u
-#define KMALLOC_MAX_SIZE (PAGE_SIZE << MAX_ORDER)
-
-struct kmem_cache_cpu {
-	void *freelist;
-	struct page *page;
-	char pad[CACHE_LINE - 2 * sizeof(void *)]; /* no two CPUs in a line */
-};
+/* What a sheaf may hold of one size, except that it is SHEAF_MAX objects at most and 4 at least. */
+#define SHEAF_MAX_BYTES 32768u
 
 struct kmem_cache_node {
 	spinlock_t lock;
-	struct list_head partial;
-	unsigned long nr_partial;
+	struct list_head partial; /* longest there first: most of it is free again by now */
+	struct list_head full; /* caches with debug flags only */
+	unsigned long nr_partial; /* empty ones included */
+	unsigned long nr_empty;
 	unsigned long nr_slabs;
 	unsigned long total_objects;
-};
+	unsigned long free_objects;
+} __attribute__((aligned(64)));
 
-struct kmem_cache {
-	unsigned int offset; /* of the link in a free object */
-	unsigned int object_size; /* what the caller asked for */
-	unsigned int size; /* from one object to the next */
-	unsigned int inuse; /* object and red zone */
-	slab_flags_t flags;
-	unsigned int order; /* of a slab; min_order when memory is short */
-	unsigned int min_order;
-	unsigned long min_partial; /* empty slabs beyond it are given back */
-	void (*ctor)(void *);
-	const char *name;
-	struct list_head list;
-	struct kmem_cache_node node;
-	struct kmem_cache_cpu cpu[MACHINE_MAX_CPUS]; /* allocated for machine_nr_cpus() */
-};
+#ifdef CONFIG_SLAB_FREELIST_RANDOM
+const char slab_allocator_name[] = "SLUB, no links in free objects, random order";
+#else
+const char slab_allocator_name[] = "SLUB, no links in free objects, order of addresses";
+#endif
 
-/* The cache that struct kmem_cache comes from; the others' are its objects. */
-static struct kmem_cache boot_kmem_cache;
-static struct list_head slab_caches;
-static struct mutex slab_mutex;
-static atomic_long_t kmalloc_large_objects;
-
-/* ---- Objects ------------------------------------------------------------------------------ */
-
-__noreturn __cold static void object_err(const struct kmem_cache *s, const void *object,
-					 const char *why)
+static bool is_debug(const struct kmem_cache *s)
 {
-	static char text[160];
-
-	snprintf(text, sizeof(text), "slab %s: object %p: %s", s->name, object, why);
-	machine_panic(text);
+	return s->flags & SLAB_DEBUG_FLAGS;
 }
 
-static void *get_freepointer(const struct kmem_cache *s, const void *object)
+/* ---- Slabs ------------------------------------------------------------------------------------ */
+
+static unsigned int slab_order(const struct kmem_cache *s, const struct page *slab)
 {
-	return *(void **)((char *)object + s->offset);
+	return slab->objects == s->objects ? s->order : s->min_order;
 }
 
-static void set_freepointer(const struct kmem_cache *s, void *object, void *next)
+static void *slab_object(const struct kmem_cache *s, const struct page *slab, unsigned int i)
 {
-	*(void **)((char *)object + s->offset) = next;
+	return (char *)page_address(slab) + i * (size_t)s->size + s->red_left;
 }
 
-static void poison_object(const struct kmem_cache *s, char *object)
+/* Which block of the slab the address is in; objects that do not begin there are refused elsewhere. */
+static unsigned int block_index(const struct kmem_cache *s, const struct page *slab,
+				const void *object)
 {
-	if (s->flags & SLAB_POISON) {
-		memset(object, POISON_FREE, s->object_size - 1);
-		object[s->object_size - 1] = (char)POISON_END;
-	}
+	unsigned long distance = (unsigned long)((const char *)object - s->red_left -
+						 (const char *)page_address(slab));
+
+	if (likely(s->reciprocal))
+		return (unsigned int)(distance * s->reciprocal >> 32);
+	return (unsigned int)(distance / s->size);
 }
 
-static void mark_red_zone(const struct kmem_cache *s, char *object, int value)
+static unsigned long *slab_map(const struct kmem_cache *s, struct page *slab)
 {
-	if (s->flags & SLAB_RED_ZONE)
-		memset(object + s->object_size, value, s->inuse - s->object_size);
+	unsigned int bytes;
+
+	if (likely(slab->objects <= BITS_PER_LONG))
+		return &slab->free_map;
+	bytes = (unsigned int)PAGE_SIZE << slab_order(s, slab);
+	return (unsigned long *)((char *)page_address(slab) + bytes -
+				 BITS_TO_LONGS(slab->objects) * sizeof(long));
 }
 
-static bool red_zone_is(const struct kmem_cache *s, const char *object, int value)
+static bool block_is_free(const struct kmem_cache *s, struct page *slab, unsigned int i)
 {
-	return !memchr_inv(object + s->object_size, value, s->inuse - s->object_size);
+	return slab_map(s, slab)[i / BITS_PER_LONG] >> i % BITS_PER_LONG & 1;
 }
 
-__cold static void debug_alloc(const struct kmem_cache *s, char *object)
+static void init_blocks(const struct kmem_cache *s, struct page *slab)
 {
-	if ((s->flags & SLAB_RED_ZONE) && !red_zone_is(s, object, RED_INACTIVE))
-		object_err(s, object, "written past its end while free");
-	if ((s->flags & SLAB_POISON) && (memchr_inv(object, POISON_FREE, s->object_size - 1) ||
-					 object[s->object_size - 1] != (char)POISON_END))
-		object_err(s, object, "written while free");
-	mark_red_zone(s, object, RED_ACTIVE);
-}
+	unsigned long *map = slab_map(s, slab);
+	unsigned int nr = slab->objects;
 
-__cold static void debug_free(const struct kmem_cache *s, const struct page *page, char *object)
-{
-	unsigned long distance = (unsigned long)(object - (char *)page_address(page));
+	for (unsigned int i = 0; i < nr; i += BITS_PER_LONG)
+		map[i / BITS_PER_LONG] = nr - i >= BITS_PER_LONG ? ~0UL : (1UL << (nr - i)) - 1;
+	for (unsigned int i = 0; i < nr && (is_debug(s) || s->ctor); i++) {
+		void *object = slab_object(s, slab, i);
 
-	if (distance % s->size || distance / s->size >= page->objects)
-		object_err(s, object, "freed, but no object begins there");
-	if ((s->flags & SLAB_RED_ZONE) && !red_zone_is(s, object, RED_ACTIVE)) {
-		object_err(s, object,
-			   red_zone_is(s, object, RED_INACTIVE) ? "freed twice"
-								: "written past its end");
-	}
-	mark_red_zone(s, object, RED_INACTIVE);
-	poison_object(s, object);
-}
-
-/* ---- Slabs -------------------------------------------------------------------------------- */
-
-static unsigned int order_objects(unsigned int order, unsigned int size)
-{
-	return (unsigned int)(PAGE_SIZE << order) / size;
-}
-
-static unsigned int slab_order(const struct kmem_cache *s, const struct page *page)
-{
-	return page->objects == order_objects(s->order, s->size) ? s->order : s->min_order;
-}
-
-/*
- * The slab or large block that p lies in. PG_slab is on heads alone; the word that tells a tail
- * is not looked at in a head, where it is a link of the partial list.
- */
-static struct page *virt_to_slab(const void *p)
-{
-	struct page *page = virt_to_page(p);
-
-	return PageSlab(page) ? page : compound_head(page);
-}
-
-/* All objects on the slab's list, in the order of their addresses. */
-static void init_slab_objects(struct kmem_cache *s, struct page *page)
-{
-	char *object = page_address(page);
-
-	page->freelist = object;
-	for (unsigned int i = 0; i < page->objects; i++, object += s->size) {
-		bool last = i + 1u == page->objects;
-
-		if (unlikely(s->flags & SLAB_DEBUG)) {
-			poison_object(s, object);
-			mark_red_zone(s, object, RED_INACTIVE);
-		}
-		if (unlikely(s->ctor))
+		if (is_debug(s))
+			slab_debug_init(s, object);
+		if (s->ctor)
 			s->ctor(object);
-		set_freepointer(s, object, last ? NULL : object + s->size);
 	}
+	slab_forbid(page_address(slab), (size_t)nr * s->size);
 }
 
-static struct page *alloc_slab_page(struct kmem_cache *s, gfp_t gfp, unsigned int order)
+static struct page *alloc_slab_pages(gfp_t gfp, unsigned int order, int node)
 {
-	struct page *page = alloc_pages(gfp | (order ? __GFP_COMP : 0), order);
-
-	if (page)
-		page->objects = (u16)order_objects(order, s->size);
-	return page;
+	gfp |= order ? __GFP_COMP : 0;
+	return node == NUMA_NO_NODE ? alloc_pages(gfp, order) : alloc_pages_node(node, gfp, order);
 }
 
 /* An empty slab that nobody knows of yet; may sleep if gfp does. */
-static struct page *new_slab(struct kmem_cache *s, gfp_t gfp)
+static struct page *new_slab(struct kmem_cache *s, gfp_t gfp, int node)
 {
-	struct page *page = NULL;
+	unsigned int order = s->order;
+	struct page *slab = NULL;
 
-	gfp &= ~(__GFP_ZERO | __GFP_MOVABLE | __GFP_COMP);
-	if (s->order > s->min_order) {
+	gfp &= ~(SLAB_GFP_SLOW | __GFP_MOVABLE | __GFP_COMP | __GFP_HIGHMEM);
+	if (order > s->min_order) {
 		gfp_t try = (gfp | __GFP_NOWARN | __GFP_NORETRY) &
 			    ~(__GFP_NOFAIL | __GFP_DIRECT_RECLAIM);
 
-		page = alloc_slab_page(s, try, s->order);
+		slab = alloc_slab_pages(try, order, node);
 	}
-	if (!page)
-		page = alloc_slab_page(s, gfp, s->min_order);
-	if (!page)
+	if (!slab) {
+		order = s->min_order;
+		slab = alloc_slab_pages(gfp, order, node);
+	}
+	if (!slab)
 		return NULL;
-	__SetPageSlab(page);
-	page->slab_cache = s;
-	page->inuse = 0;
-	page->frozen = 0;
-	init_slab_objects(s, page);
-	mod_node_page_state(NR_SLAB_UNRECLAIMABLE, 1L << slab_order(s, page));
-	return page;
+	for (struct page *page = slab; page < slab + (1UL << order); page++) {
+		page->slab_cache = s;
+		__SetPageSlab(page);
+	}
+	slab->objects = (u16)(order == s->order ? s->objects : s->min_objects);
+	slab->inuse = 0;
+	init_blocks(s, slab);
+	mod_node_page_state(NR_SLAB_UNRECLAIMABLE, 1L << order);
+	return slab;
 }
 
 /* To the page allocator, which wants the frames as it gave them. */
-static void free_slab(struct kmem_cache *s, struct page *page)
+static void free_slab(struct kmem_cache *s, struct page *slab)
 {
-	unsigned int order = slab_order(s, page);
+	unsigned int order = slab_order(s, slab);
 
+	slab_allow(page_address(slab), PAGE_SIZE << order);
+	for (unsigned int i = 0; s->dtor && i < slab->objects; i++)
+		s->dtor(slab_object(s, slab, i));
 	mod_node_page_state(NR_SLAB_UNRECLAIMABLE, -(1L << order));
-	__ClearPageSlab(page);
-	page->slab_cache = NULL;
-	page->private = order;
-	__free_pages(page, order);
+	for (struct page *page = slab; page < slab + (1UL << order); page++) {
+		__ClearPageSlab(page);
+		page->slab_cache = NULL;
+	}
+	slab->private = order;
+	__free_pages(slab, order);
 }
 
-/* node.lock held. */
-static void add_partial(struct kmem_cache_node *n, struct page *page)
+static void free_slab_list(struct kmem_cache *s, struct list_head *slabs)
 {
-	list_add_tail(&page->slab_list, &n->partial);
+	while (!list_empty(slabs)) {
+		struct page *slab = list_first_entry(slabs, struct page, slab_list);
+
+		list_del(&slab->slab_list);
+		free_slab(s, slab);
+	}
+}
+
+/* ---- A node's slabs: node.lock held ----------------------------------------------------------- */
+
+static struct kmem_cache_node *slab_node(const struct kmem_cache *s, const struct page *slab)
+{
+	(void)slab;
+	return &s->node[page_to_nid(slab)];
+}
+
+static void add_slab(struct kmem_cache_node *n, struct page *slab)
+{
+	list_add_tail(&slab->slab_list, &n->partial);
+	n->nr_partial++;
+	n->nr_empty++;
+	n->nr_slabs++;
+	n->total_objects += slab->objects;
+	n->free_objects += slab->objects;
+}
+
+/* An empty slab: free_slab() it after unlocking. */
+static void remove_slab(struct kmem_cache_node *n, struct page *slab)
+{
+	__list_del_entry(&slab->slab_list);
+	n->nr_partial--;
+	n->nr_empty--;
+	n->nr_slabs--;
+	n->total_objects -= slab->objects;
+	n->free_objects -= slab->objects;
+}
+
+static void slab_used_up(struct kmem_cache *s, struct kmem_cache_node *n, struct page *slab)
+{
+	__list_del_entry(&slab->slab_list);
+	n->nr_partial--;
+	if (unlikely(is_debug(s)))
+		list_add(&slab->slab_list, &n->full);
+}
+
+static void slab_usable_again(struct kmem_cache *s, struct kmem_cache_node *n, struct page *slab)
+{
+	if (unlikely(is_debug(s)))
+		__list_del_entry(&slab->slab_list);
+	list_add_tail(&slab->slab_list, &n->partial);
 	n->nr_partial++;
 }
 
-/* node.lock held. */
-static void remove_partial(struct kmem_cache_node *n, struct page *page)
+/* The nr lowest free blocks of a slab that has as many. */
+static void take_blocks(const struct kmem_cache *s, struct page *slab, void **p, unsigned int nr)
 {
-	__list_del_entry(&page->slab_list);
-	n->nr_partial--;
-}
+	unsigned long *map = slab_map(s, slab);
+	char *base = (char *)page_address(slab) + s->red_left;
 
-/* node.lock held. An empty slab that is on no list any more: free_slab() it after unlocking. */
-static void discard_slab(struct kmem_cache_node *n, struct page *page)
-{
-	n->nr_slabs--;
-	n->total_objects -= page->objects;
-}
+	for (unsigned int word = 0; nr; word++) {
+		unsigned long bits = map[word];
 
-/* node.lock held. One object onto its slab's list. */
-static void slab_push(struct kmem_cache *s, struct page *page, void *object)
-{
-	set_freepointer(s, object, page->freelist);
-	page->freelist = object;
-	page->inuse--;
-}
-
-/* ---- Allocation --------------------------------------------------------------------------- */
-
-/*
- * Interrupts off. Give the CPU the free objects of its slab, which others put there, or of a
- * partial one.
- */
-static bool refill_cpu_slab(struct kmem_cache *s, struct kmem_cache_cpu *c)
-{
-	struct kmem_cache_node *n = &s->node;
-	struct page *page = c->page;
-
-	spin_lock(&n->lock);
-	if (page && !page->freelist) {
-		page->frozen = 0;
-		page = NULL;
-	}
-	if (!page && !list_empty(&n->partial)) {
-		page = list_first_entry(&n->partial, struct page, slab_list);
-		remove_partial(n, page);
-		page->frozen = 1;
-	}
-	c->page = page;
-	if (page) {
-		c->freelist = page->freelist;
-		page->freelist = NULL;
-		page->inuse = page->objects;
-	}
-	spin_unlock(&n->lock);
-	return page;
-}
-
-/* Interrupts off, but on while the page allocator works: then the CPU may change. */
-noinline static void *slab_alloc_slow(struct kmem_cache *s, gfp_t gfp, unsigned long *flags)
-{
-	bool failed = false;
-
-	for (;;) {
-		struct kmem_cache_cpu *c = &s->cpu[machine_cpu_id()];
-		struct page *page;
-
-		if (c->freelist || refill_cpu_slab(s, c)) {
-			void *object = c->freelist;
-
-			c->freelist = get_freepointer(s, object);
-			return object;
-		}
-		if (failed)
-			return NULL;
-		machine_irq_restore(*flags);
-		page = new_slab(s, gfp);
-		*flags = machine_irq_save();
-		failed = !page;
-		if (page) {
-			spin_lock(&s->node.lock);
-			s->node.nr_slabs++;
-			s->node.total_objects += page->objects;
-			add_partial(&s->node, page);
-			spin_unlock(&s->node.lock);
-		}
+		for (; bits && nr; bits &= bits - 1, nr--)
+			*p++ = base + (word * BITS_PER_LONG + __ffs(bits)) * (unsigned long)s->size;
+		map[word] = bits;
 	}
 }
 
-static void *slab_alloc(struct kmem_cache *s, gfp_t gfp)
+#ifdef CONFIG_SLAB_FREELIST_RANDOM
+static void shuffle(struct kmem_cache *s, void **p, unsigned int nr)
+{
+	u64 random = s->random;
+
+	for (unsigned int i = nr; i > 1; i--) {
+		unsigned int k;
+
+		random = random * 6364136223846793005u + 1442695040888963407u;
+		k = (unsigned int)((random >> 32) * i >> 32);
+		swap(p[i - 1], p[k]);
+	}
+	s->random = random;
+}
+#endif
+
+/* At most want objects of the node's partial slabs into p[]; how many. */
+static unsigned int take_objects(struct kmem_cache *s, struct kmem_cache_node *n, void **p,
+				 unsigned int want)
+{
+	unsigned int got = 0;
+
+	while (got < want && !list_empty(&n->partial)) {
+		struct page *slab = list_first_entry(&n->partial, struct page, slab_list);
+		unsigned int nr = min(want - got, (unsigned int)(slab->objects - slab->inuse));
+
+		if (!slab->inuse)
+			n->nr_empty--;
+		take_blocks(s, slab, p + got, nr);
+		slab->inuse = (u16)(slab->inuse + nr);
+		if (slab->inuse == slab->objects)
+			slab_used_up(s, n, slab);
+		got += nr;
+	}
+	n->free_objects -= got;
+#ifdef CONFIG_SLAB_FREELIST_RANDOM
+	shuffle(s, p, got);
+#endif
+	return got;
+}
+
+/* One object back to its slab. Slabs to be freed go on the list. */
+static void put_object(struct kmem_cache *s, struct kmem_cache_node *n, struct page *slab,
+		       void *object, struct list_head *discard)
+{
+	unsigned int i = block_index(s, slab, object);
+	unsigned long *map = slab_map(s, slab) + i / BITS_PER_LONG;
+	unsigned long bit = 1UL << i % BITS_PER_LONG;
+
+	if (unlikely(*map & bit))
+		slab_panic(s, object, "freed twice");
+	*map |= bit;
+	n->free_objects++;
+	if (slab->inuse-- == slab->objects)
+		slab_usable_again(s, n, slab);
+	if (slab->inuse)
+		return;
+	n->nr_empty++;
+	if (n->nr_empty > s->min_partial) {
+		remove_slab(n, slab);
+		list_add(&slab->slab_list, discard);
+	}
+}
+
+/* ---- Batches ---------------------------------------------------------------------------------- */
+
+static void put_objects(struct kmem_cache *s, void **p, unsigned int nr)
 {
 	unsigned long flags = machine_irq_save();
-	struct kmem_cache_cpu *c = &s->cpu[machine_cpu_id()];
-	void *object = c->freelist;
+	struct kmem_cache_node *n = NULL;
+	LIST_HEAD(discard);
 
-	if (likely(object))
-		c->freelist = get_freepointer(s, object);
-	else
-		object = slab_alloc_slow(s, gfp, &flags);
+	for (unsigned int i = 0; i < nr; i++) {
+		struct page *slab = virt_to_slab(p[i]);
+
+		if (slab_node(s, slab) != n) {
+			if (n)
+				spin_unlock(&n->lock);
+			n = slab_node(s, slab);
+			spin_lock(&n->lock);
+		}
+		put_object(s, n, slab, p[i], &discard);
+	}
+	if (n)
+		spin_unlock(&n->lock);
 	machine_irq_restore(flags);
-	if (unlikely(!object))
-		return NULL;
-	if (unlikely(s->flags & SLAB_DEBUG))
-		debug_alloc(s, object);
-	if (unlikely(gfp & __GFP_ZERO))
-		memset(object, 0, s->object_size);
-	return object;
+	free_slab_list(s, &discard);
 }
 
-static bool slab_should_fail(gfp_t gfp)
+static unsigned int take_from_node(struct kmem_cache *s, int node, void **p, unsigned int want)
 {
-	return !(gfp & __GFP_NOFAIL) && should_fail(&failslab);
+	struct kmem_cache_node *n = &s->node[node];
+	unsigned long flags;
+	unsigned int got;
+
+	if (!READ_ONCE(n->nr_partial))
+		return 0;
+	spin_lock_irqsave(&n->lock, flags);
+	got = take_objects(s, n, p, want);
+	spin_unlock_irqrestore(&n->lock, flags);
+	return got;
 }
 
-void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
+static unsigned int take_from_others(struct kmem_cache *s, int node, void **p, unsigned int want)
+{
+	unsigned int got = 0;
+
+	for (int other = 0; other < (int)nr_node_ids && !got; other++)
+		if (other != node)
+			got = take_from_node(s, other, p, want);
+	return got;
+}
+
+static bool add_new_slab(struct kmem_cache *s, gfp_t gfp, int node)
+{
+	struct page *slab = new_slab(s, gfp, node);
+	struct kmem_cache_node *n;
+	unsigned long flags;
+
+	if (!slab)
+		return false;
+	n = slab_node(s, slab);
+	spin_lock_irqsave(&n->lock, flags);
+	add_slab(n, slab);
+	spin_unlock_irqrestore(&n->lock, flags);
+	return true;
+}
+
+/* ---- Sheaves ---------------------------------------------------------------------------------- */
+
+/* One object straight from a slab, near the node if any. May sleep if gfp does. */
+static void *take_one(struct kmem_cache *s, gfp_t gfp, int node)
+{
+	int near = node == NUMA_NO_NODE ? numa_node_id() : node;
+	bool grown = false, failed = false;
+	void *object;
+
+	for (;;) {
+		if (take_from_node(s, near, &object, 1))
+			return object;
+		if (grown && !(gfp & __GFP_THISNODE) && take_from_others(s, near, &object, 1))
+			return object;
+		if (failed)
+			return NULL;
+		failed = !add_new_slab(s, gfp, node);
+		grown = true;
+	}
+}
+
+/* Neither the interrupt handlers' nor one of a cache that has none. */
+static bool sheaf_usable(const struct kmem_cache *s, const struct kmem_cache_cpu *c)
+{
+	return s->sheaf_limit && c != &s->cpu[machine_nr_cpus()];
+}
+
+static unsigned int sheaf_objects(const struct kmem_cache *s, const struct kmem_cache_cpu *c)
+{
+	int room = READ_ONCE(c->room);
+
+	return room < 0 ? 0 : s->sheaf_limit - (unsigned int)room;
+}
+
+/* There is room. */
+static void sheaf_push(struct kmem_cache_cpu *c, void *object)
+{
+	c->below[sheaf_count(c, -1)] = c->top;
+	c->top = object;
+}
+
+static void flush_sheaf(struct kmem_cache *s, struct kmem_cache_cpu *c)
+{
+	unsigned int nr = sheaf_objects(s, c);
+
+	WRITE_ONCE(c->flush, 0);
+	if (!nr)
+		return;
+	c->below[s->sheaf_limit - 1] = c->top; /* in the place of the NULL */
+	c->top = NULL;
+	WRITE_ONCE(c->room, (int)s->sheaf_limit);
+	put_objects(s, &c->below[s->sheaf_limit - nr], nr);
+}
+
+/* Of a full sheaf the older half: what was freed last is the warmest. */
+static void flush_half(struct kmem_cache *s, struct kmem_cache_cpu *c)
+{
+	unsigned int left = s->sheaf_limit - 1 - s->batch;
+
+	put_objects(s, &c->below[left], s->batch);
+	memmove(&c->below[s->batch], &c->below[0], left * sizeof(void *));
+	WRITE_ONCE(c->room, (int)s->batch);
+}
+
+/* An empty sheaf. How many objects it has got. */
+static unsigned int refill_sheaf(struct kmem_cache *s, struct kmem_cache_cpu *c, bool from_afar)
+{
+	void **p = &c->below[s->sheaf_limit - 1 - s->batch];
+	unsigned int got = take_from_node(s, numa_node_id(), p, s->batch);
+
+	if (!got && from_afar)
+		got = take_from_others(s, numa_node_id(), p, s->batch);
+	if (!got)
+		return 0;
+	if (unlikely(got < s->batch))
+		memmove(p + s->batch - got, p, got * sizeof(void *));
+	c->top = p[s->batch - got];
+	c->below[s->sheaf_limit - 1] = NULL;
+	WRITE_ONCE(c->room, (int)(s->sheaf_limit - got));
+	return got;
+}
+
+/* ---- Allocation ------------------------------------------------------------------------------- */
+
+/* An object in any way. While the page allocator works the CPU may change. */
+static void *pop_or_refill(struct kmem_cache *s, gfp_t gfp)
+{
+	bool grown = false, failed = false;
+
+	for (;;) {
+		struct kmem_cache_cpu *c = this_sheaf(s);
+
+		if (!sheaf_usable(s, c))
+			return take_one(s, gfp, NUMA_NO_NODE);
+		if (unlikely(READ_ONCE(c->flush)))
+			flush_sheaf(s, c);
+		if (c->top || refill_sheaf(s, c, grown))
+			return sheaf_pop(c);
+		if (failed)
+			return NULL;
+		failed = !add_new_slab(s, gfp, NUMA_NO_NODE);
+		grown = true;
+	}
+}
+
+static void *alloc_any(struct kmem_cache *s, gfp_t gfp, int node)
+{
+	return node == NUMA_NO_NODE ? pop_or_refill(s, gfp) : take_one(s, gfp, node);
+}
+
+static void *alloc_checked(struct kmem_cache *s, gfp_t gfp, int node, size_t size,
+			   unsigned long caller)
+{
+	void *object;
+
+	do {
+		object = alloc_any(s, gfp, node);
+		if (!object)
+			return NULL;
+	} while (is_debug(s) && !slab_debug_alloc(s, virt_to_slab(object), object, caller));
+	return slab_handed_out(s, object, size, gfp);
+}
+
+void *slub_alloc_node(struct kmem_cache *s, gfp_t gfp, int node, size_t size, unsigned long caller)
 {
 	if (gfp & __GFP_DIRECT_RECLAIM)
 		lockdep_may_sleep();
-	if (unlikely(slab_should_fail(gfp)))
+	if ((gfp & SLAB_GFP_ZONES) && (s->flags & SLAB_KMALLOC))
+		return kmalloc_large(size, gfp, node);
+	if (slab_should_fail(gfp))
 		return NULL;
-	return slab_alloc(s, gfp);
+	return alloc_checked(s, gfp, node, size, caller);
 }
 
-/* ---- Free --------------------------------------------------------------------------------- */
-
-/* Interrupts off. Into a slab that is not this CPU's. */
-noinline static void slab_free_slow(struct kmem_cache *s, struct page *page, void *object)
+/* The cache that the caller's sheaf is of. */
+static struct kmem_cache *cache_of_sheaf(struct kmem_cache_cpu *c)
 {
-	struct kmem_cache_node *n = &s->node;
-	bool discard = false;
-	bool was_full;
+	return (struct kmem_cache *)((char *)c - machine_slot_offset() -
+				     offsetof(struct kmem_cache, cpu));
+}
 
-	spin_lock(&n->lock);
-	if (unlikely(object == page->freelist || !page->inuse))
-		object_err(s, object, "freed twice");
-	was_full = !page->freelist;
-	slab_push(s, page, object);
-	if (!page->frozen) {
-		discard = !page->inuse && n->nr_partial >= s->min_partial;
-		if (was_full && !discard)
-			add_partial(n, page);
-		else if (!was_full && discard)
-			remove_partial(n, page);
-		if (discard)
-			discard_slab(n, page);
+noinline void *slub_alloc_from(struct kmem_cache_cpu *c, gfp_t gfp, size_t size,
+			       unsigned long caller)
+{
+	return slub_alloc_node(cache_of_sheaf(c), gfp, NUMA_NO_NODE, size, caller);
+}
+
+noinline void *slub_alloc_slow(struct kmem_cache *s, gfp_t gfp, size_t size, unsigned long caller)
+{
+	return slub_alloc_node(s, gfp, NUMA_NO_NODE, size, caller);
+}
+
+size_t slab_alloc_bulk(struct kmem_cache *s, gfp_t gfp, size_t n, void **p, unsigned long caller)
+{
+	size_t got = 0;
+
+	while (got < n) {
+		unsigned int want = (unsigned int)min(n - got, (size_t)SHEAF_MAX), nr = 0;
+
+		if (!is_debug(s) && !(gfp & SLAB_GFP_SLOW))
+			nr = take_from_node(s, numa_node_id(), p + got, want);
+		for (unsigned int i = 0; i < nr; i++)
+			slab_handed_out(s, p[got + i], s->object_size, 0);
+		if (!nr) {
+			p[got] = alloc_checked(s, gfp, NUMA_NO_NODE, s->object_size, caller);
+			nr = p[got] != NULL;
+		}
+		if (!nr)
+			break;
+		got += nr;
 	}
-	spin_unlock(&n->lock);
-	if (discard)
-		free_slab(s, page);
+	return got;
 }
 
-static void slab_free(struct kmem_cache *s, struct page *page, void *object)
+/* ---- Free ------------------------------------------------------------------------------------- */
+
+static void debug_free(struct kmem_cache *s, void *object, unsigned long caller)
 {
-	struct kmem_cache_cpu *c;
+	struct page *slab = virt_to_slab(object);
+	struct kmem_cache_node *n = slab_node(s, slab);
+	unsigned int i = block_index(s, slab, object);
 	unsigned long flags;
+	bool is_free;
 
-	if (unlikely(s->flags & SLAB_DEBUG))
-		debug_free(s, page, object);
-	flags = machine_irq_save();
-	c = &s->cpu[machine_cpu_id()];
-	if (likely(page == c->page)) {
-		if (unlikely(object == c->freelist))
-			object_err(s, object, "freed twice");
-		set_freepointer(s, object, c->freelist);
-		c->freelist = object;
-	} else {
-		slab_free_slow(s, page, object);
-	}
-	machine_irq_restore(flags);
+	spin_lock_irqsave(&n->lock, flags);
+	is_free = i < slab->objects && block_is_free(s, slab, i);
+	spin_unlock_irqrestore(&n->lock, flags);
+	if (slab_debug_free(s, slab, object, is_free, caller))
+		put_objects(s, &object, 1);
 }
 
-void kmem_cache_free(struct kmem_cache *s, void *object)
+noinline void slub_free_slow(void *object, struct kmem_cache_cpu *c, unsigned long caller)
 {
-	struct page *page = virt_to_slab(object);
+	struct kmem_cache *s = cache_of_sheaf(c);
 
-	if (unlikely(!PageSlab(page) || page->slab_cache != s))
-		object_err(s, object, "freed to a cache that it is not from");
-	slab_free(s, page, object);
-}
-
-/* ---- Giving empty slabs back -------------------------------------------------------------- */
-
-/* On the CPU with interrupts off, or with nobody else in the cache. Its slab is its no more. */
-static void flush_cpu_slab(struct kmem_cache *s, struct kmem_cache_cpu *c)
-{
-	struct kmem_cache_node *n = &s->node;
-	struct page *page = c->page;
-
-	if (!page)
+	if (c->top != object)
+		sheaf_count(c, 1); /* that there is no room was found by taking it */
+	if (unlikely(is_debug(s))) {
+		debug_free(s, object, caller);
 		return;
-	spin_lock(&n->lock);
-	while (c->freelist) {
-		void *object = c->freelist;
-
-		c->freelist = get_freepointer(s, object);
-		slab_push(s, page, object);
 	}
-	page->frozen = 0;
-	c->page = NULL;
-	if (page->freelist)
-		add_partial(n, page);
-	spin_unlock(&n->lock);
+	slab_forbid(object, s->object_size);
+	if (!sheaf_usable(s, c)) {
+		put_objects(s, &object, 1);
+		return;
+	}
+	if (unlikely(c->top == object))
+		slab_panic(s, object, "freed twice");
+	if (READ_ONCE(c->flush))
+		flush_sheaf(s, c);
+	else
+		flush_half(s, c);
+	sheaf_push(c, object);
 }
 
-static void flush_by_ipi(void *cache)
+void slab_free_bulk(struct kmem_cache *s, size_t n, void **p, unsigned long caller)
 {
-	struct kmem_cache *s = cache;
-	unsigned long flags = machine_irq_save();
+	for (size_t i = 0; i < n;) {
+		unsigned int nr = (unsigned int)min(n - i, (size_t)SHEAF_MAX);
 
-	flush_cpu_slab(s, &s->cpu[machine_cpu_id()]);
-	machine_irq_restore(flags);
+		if (is_debug(s)) {
+			debug_free(s, p[i++], caller);
+			continue;
+		}
+		for (unsigned int k = 0; k < nr; k++)
+			slab_forbid(p[i + k], s->object_size);
+		put_objects(s, p + i, nr);
+		i += nr;
+	}
 }
 
-/* With nobody else in the cache. */
-static void flush_all_cpus(struct kmem_cache *s)
-{
-	for (unsigned int cpu = 0; cpu < machine_nr_cpus(); cpu++)
-		flush_cpu_slab(s, &s->cpu[cpu]);
-}
+/* ---- Giving empty slabs back ------------------------------------------------------------------ */
 
 static void free_empty_slabs(struct kmem_cache *s)
 {
-	struct kmem_cache_node *n = &s->node;
-	struct page *page, *next;
-	unsigned long flags;
-	LIST_HEAD(empty);
+	for (int node = 0; node < (int)nr_node_ids; node++) {
+		struct kmem_cache_node *n = &s->node[node];
+		struct page *slab, *next;
+		unsigned long flags;
+		LIST_HEAD(empty);
 
-	spin_lock_irqsave(&n->lock, flags);
-	list_for_each_entry_safe(page, next, &n->partial, slab_list) {
-		if (page->inuse)
-			continue;
-		remove_partial(n, page);
-		discard_slab(n, page);
-		list_add(&page->slab_list, &empty);
+		spin_lock_irqsave(&n->lock, flags);
+		list_for_each_entry_safe(slab, next, &n->partial, slab_list) {
+			if (slab->inuse)
+				continue;
+			remove_slab(n, slab);
+			list_add(&slab->slab_list, &empty);
+		}
+		spin_unlock_irqrestore(&n->lock, flags);
+		free_slab_list(s, &empty);
 	}
-	spin_unlock_irqrestore(&n->lock, flags);
-	while (!list_empty(&empty)) {
-		page = list_first_entry(&empty, struct page, slab_list);
-		list_del(&page->slab_list);
-		free_slab(s, page);
-	}
+}
+
+/* A handler that may have come in the middle of the sheaf's use leaves a note there. */
+static void flush_by_ipi(void *cache)
+{
+	struct kmem_cache *s = cache;
+	struct kmem_cache_cpu *c = &s->cpu[machine_cpu_id()];
+
+	if (machine_cpu_slot() != machine_nr_cpus())
+		flush_sheaf(s, c);
+	else
+		WRITE_ONCE(c->flush, 1);
 }
 
 int kmem_cache_shrink(struct kmem_cache *s)
@@ -492,62 +645,87 @@ int kmem_cache_shrink(struct kmem_cache *s)
 	return 0;
 }
 
-/* Objects handed out; those on the list of a CPU count as such. */
-static unsigned long count_active(struct kmem_cache *s)
+bool __kmem_cache_shutdown(struct kmem_cache *s)
 {
-	struct kmem_cache_node *n = &s->node;
-	unsigned long active, flags;
-	struct page *page;
+	unsigned long slabs = 0;
 
-	spin_lock_irqsave(&n->lock, flags);
-	active = n->total_objects;
-	list_for_each_entry(page, &n->partial, slab_list)
-		active -= page->objects - page->inuse;
-	spin_unlock_irqrestore(&n->lock, flags);
-	return active;
+	for (unsigned int cpu = 0; cpu < machine_nr_cpus(); cpu++)
+		flush_sheaf(s, &s->cpu[cpu]);
+	free_empty_slabs(s);
+	for (int node = 0; node < (int)nr_node_ids; node++)
+		slabs += READ_ONCE(s->node[node].nr_slabs);
+	return !slabs;
 }
 
-unsigned long kmem_cache_shrink_all(void)
+void __kmem_cache_release(struct kmem_cache *s)
 {
-	unsigned long left = (unsigned long)atomic_long_read(&kmalloc_large_objects);
-	struct kmem_cache *s;
+	(void)s; /* it is all one object */
+}
 
-	mutex_lock(&slab_mutex);
-	list_for_each_entry(s, &slab_caches, list) {
-		flush_all_cpus(s);
-		free_empty_slabs(s);
-		if (s != &boot_kmem_cache)
-			left += count_active(s);
+/* ---- Counts ----------------------------------------------------------------------------------- */
+
+unsigned long __kmem_cache_active(struct kmem_cache *s)
+{
+	long active = 0;
+
+	for (int node = 0; node < (int)nr_node_ids; node++) {
+		struct kmem_cache_node *n = &s->node[node];
+		unsigned long flags;
+
+		spin_lock_irqsave(&n->lock, flags);
+		active += (long)(n->total_objects - n->free_objects);
+		spin_unlock_irqrestore(&n->lock, flags);
 	}
-	mutex_unlock(&slab_mutex);
-	return left;
+	/* Read one after the other, while objects move: never less than none. */
+	for (unsigned int cpu = 0; cpu < machine_nr_cpus(); cpu++)
+		active -= (long)sheaf_objects(s, &s->cpu[cpu]);
+	return active > 0 ? (unsigned long)active : 0;
 }
 
-bool kmem_cache_leftover(unsigned int i, const char **name, unsigned long *objects)
+void __get_slabinfo(struct kmem_cache *s, struct slabinfo *info)
 {
-	unsigned long large = (unsigned long)atomic_long_read(&kmalloc_large_objects);
-	bool found = false;
-	struct kmem_cache *s;
+	for (int node = 0; node < (int)nr_node_ids; node++) {
+		info->num_objs += READ_ONCE(s->node[node].total_objects);
+		info->num_slabs += READ_ONCE(s->node[node].nr_slabs);
+	}
+	info->active_objs = min(__kmem_cache_active(s), info->num_objs);
+	info->active_slabs = info->num_slabs;
+	info->objs_per_slab = s->objects;
+	info->pages_per_slab = 1u << s->order;
+}
 
-	mutex_lock(&slab_mutex);
-	list_for_each_entry(s, &slab_caches, list) {
-		*objects = s == &boot_kmem_cache ? 0 : count_active(s);
-		if (*objects && !i--) {
-			*name = s->name;
-			found = true;
-			break;
+static void report_list(struct kmem_cache *s, struct list_head *slabs, unsigned int *max)
+{
+	struct page *slab;
+
+	list_for_each_entry(slab, slabs, slab_list) {
+		for (unsigned int i = 0; i < slab->objects && *max; i++) {
+			if (block_is_free(s, slab, i))
+				continue;
+			slab_debug_describe(s, slab, slab_object(s, slab, i));
+			--*max;
 		}
 	}
-	mutex_unlock(&slab_mutex);
-	if (!found && large && !i) {
-		*name = "kmalloc-large";
-		*objects = large;
-		found = true;
-	}
-	return found;
 }
 
-/* ---- Caches ------------------------------------------------------------------------------- */
+void __kmem_cache_report(struct kmem_cache *s, unsigned int max)
+{
+	for (int node = 0; node < (int)nr_node_ids; node++) {
+		report_list(s, &s->node[node].partial, &max);
+		report_list(s, &s->node[node].full, &max);
+	}
+}
+
+/* ---- Caches ----------------------------------------------------------------------------------- */
+
+static unsigned int order_objects(unsigned int order, unsigned int size)
+{
+	unsigned int bytes = (unsigned int)PAGE_SIZE << order, nr = bytes / size;
+
+	while (nr > BITS_PER_LONG && nr * size + BITS_TO_LONGS(nr) * sizeof(long) > bytes)
+		nr--;
+	return nr;
+}
 
 /* The smallest order that wastes little and has enough objects, at most SLAB_MAX_ORDER. */
 static unsigned int calculate_order(unsigned int size)
@@ -567,256 +745,52 @@ static unsigned int calculate_order(unsigned int size)
 	return get_order(size);
 }
 
-static unsigned int calculate_alignment(slab_flags_t flags, unsigned int align, unsigned int size)
+int __kmem_cache_create(struct kmem_cache *s)
 {
-	if (flags & SLAB_HWCACHE_ALIGN) {
-		unsigned int line = CACHE_LINE;
+	unsigned int cpus = machine_nr_cpus();
 
-		while (size <= line / 2)
-			line /= 2;
-		align = max(align, line);
-	}
-	return max(align, (unsigned int)sizeof(void *));
-}
-
-/* Lay the object out; see the head of this file. */
-static void calculate_sizes(struct kmem_cache *s, unsigned int align)
-{
-	s->inuse = ALIGN(s->object_size, (unsigned int)sizeof(void *));
-	if (s->flags & SLAB_RED_ZONE)
-		s->inuse += sizeof(void *);
-	s->size = s->inuse;
-	s->offset = 0;
-	if (s->ctor || (s->flags & SLAB_POISON)) {
-		s->offset = s->size;
-		s->size += sizeof(void *);
-	}
-	s->size = ALIGN(s->size, align);
 	s->order = calculate_order(s->size);
 	s->min_order = get_order(s->size);
+	s->objects = order_objects(s->order, s->size);
+	s->min_objects = order_objects(s->min_order, s->size);
+	if (s->order <= 4)
+		s->reciprocal = (unsigned int)(((1ull << 32) + s->size - 1) / s->size);
+	if (!is_debug(s) && s->size <= KMALLOC_MAX_CACHE_SIZE)
+		s->sheaf_limit = clamp(SHEAF_MAX_BYTES / s->size, 4u, SHEAF_MAX);
+	s->batch = s->sheaf_limit / 2;
 	s->min_partial = clamp((unsigned long)ilog2(s->size) / 2, 5UL, 10UL);
-}
-
-static void init_cache(struct kmem_cache *s, const char *name, unsigned int size,
-		       unsigned int align, slab_flags_t flags, void (*ctor)(void *))
-{
-	flags |= SLAB_ALWAYS;
-	if (ctor)
-		flags &= ~SLAB_POISON;
-	s->name = name;
-	s->object_size = size;
-	s->flags = flags;
-	s->ctor = ctor;
-	spin_lock_init(&s->node.lock);
-	INIT_LIST_HEAD(&s->node.partial);
-	calculate_sizes(s, calculate_alignment(flags, align, size));
-	mutex_lock(&slab_mutex);
-	list_add_tail(&s->list, &slab_caches);
-	mutex_unlock(&slab_mutex);
-}
-
-struct kmem_cache *kmem_cache_create(const char *name, unsigned int size, unsigned int align,
-				     slab_flags_t flags, void (*ctor)(void *))
-{
-	struct kmem_cache *s = NULL;
-
-	if (size && size <= KMALLOC_MAX_SIZE / 2 && !(align & (align - 1)) &&
-	    align <= PAGE_SIZE * 2)
-		s = kmem_cache_zalloc(&boot_kmem_cache, GFP_KERNEL);
-	if (s)
-		init_cache(s, name, size, align, flags, ctor);
-	else if (flags & SLAB_PANIC)
-		machine_panic("kmem_cache_create: no memory, or impossible sizes");
-	return s;
-}
-
-int kmem_cache_destroy(struct kmem_cache *s)
-{
-	if (!s)
-		return 0;
-	flush_all_cpus(s);
-	free_empty_slabs(s);
-	if (s->node.nr_slabs) {
-		pr_err("slab %s: %lu objects remain", s->name, count_active(s));
-		return -EBUSY;
+#ifdef CONFIG_SLAB_FREELIST_RANDOM
+	machine_random(&s->random, sizeof(s->random));
+#endif
+	for (unsigned int cpu = 0; cpu < cpus; cpu++)
+		s->cpu[cpu].room = s->sheaf_limit ? (int)s->sheaf_limit : SHEAF_NEVER;
+	s->cpu[cpus].room = SHEAF_NEVER;
+	/* Of the last slot there is only the beginning. */
+	s->node = (struct kmem_cache_node *)((char *)&s->cpu[cpus] + CACHE_LINE);
+	for (int node = 0; node < (int)nr_node_ids; node++) {
+		spin_lock_init(&s->node[node].lock);
+		INIT_LIST_HEAD(&s->node[node].partial);
+		INIT_LIST_HEAD(&s->node[node].full);
 	}
-	mutex_lock(&slab_mutex);
-	list_del(&s->list);
-	mutex_unlock(&slab_mutex);
-	kmem_cache_free(&boot_kmem_cache, s);
 	return 0;
 }
 
-unsigned int kmem_cache_size(struct kmem_cache *s)
+unsigned int kmem_cache_bytes(void)
 {
-	return s->object_size;
+	return (unsigned int)sizeof(struct kmem_cache) +
+	       machine_nr_cpus() * (unsigned int)sizeof(struct kmem_cache_cpu) + CACHE_LINE +
+	       (unsigned int)nr_node_ids * (unsigned int)sizeof(struct kmem_cache_node);
 }
 
-bool get_slabinfo(unsigned int i, struct slabinfo *info)
+/* The cache that caches come from, in memory that is nobody's object. */
+static u8 boot_memory[sizeof(struct kmem_cache) + MACHINE_MAX_CPUS * sizeof(struct kmem_cache_cpu) +
+		      CACHE_LINE + MAX_NUMNODES * sizeof(struct kmem_cache_node)]
+	__attribute__((aligned(64)));
+
+void kmem_cache_bootstrap(void)
 {
-	bool found = false;
-	struct kmem_cache *s;
-
-	mutex_lock(&slab_mutex);
-	list_for_each_entry(s, &slab_caches, list) {
-		if (i--)
-			continue;
-		found = true;
-		info->name = s->name;
-		info->active_objs = count_active(s);
-		info->num_objs = READ_ONCE(s->node.total_objects);
-		info->object_size = s->size;
-		info->objs_per_slab = order_objects(s->order, s->size);
-		info->pages_per_slab = 1u << s->order;
-		info->active_slabs = info->num_slabs = READ_ONCE(s->node.nr_slabs);
-		break;
-	}
-	mutex_unlock(&slab_mutex);
-	return found;
+	memset(boot_memory, 0, sizeof(boot_memory));
+	kmem_cache_cache = (struct kmem_cache *)boot_memory;
+	create_boot_cache(kmem_cache_cache, "kmem_cache", kmem_cache_bytes(), SLAB_INTERNAL);
 }
-
-/* ---- kmalloc ------------------------------------------------------------------------------ */
-
-static const struct {
-	const char *name;
-	unsigned int size, align;
-} kmalloc_info[] = {
-	{ "kmalloc-8", 8, 8 },	      { "kmalloc-16", 16, 16 },	    { "kmalloc-32", 32, 32 },
-	{ "kmalloc-64", 64, 64 },     { "kmalloc-96", 96, 32 },	    { "kmalloc-128", 128, 128 },
-	{ "kmalloc-192", 192, 64 },   { "kmalloc-256", 256, 256 },  { "kmalloc-512", 512, 512 },
-	{ "kmalloc-1k", 1024, 1024 }, { "kmalloc-2k", 2048, 2048 }, { "kmalloc-4k", 4096, 4096 },
-	{ "kmalloc-8k", 8192, 8192 },
-};
-
-#define KMALLOC_SMALL 192u /* up to it sizes are looked up by eights */
-#define KMALLOC_256 7 /* from it on the caches double */
-
-static struct kmem_cache *kmalloc_caches[ARRAY_SIZE(kmalloc_info)];
-static u8 kmalloc_index[KMALLOC_SMALL / 8]; /* (size - 1) / 8 */
-
-static struct kmem_cache *kmalloc_slab(size_t size)
-{
-	if (size <= KMALLOC_SMALL)
-		return kmalloc_caches[kmalloc_index[(size - 1) / 8]];
-	return kmalloc_caches[KMALLOC_256 + fls64(size - 1) - 8];
-}
-
-static void *kmalloc_large(size_t size, gfp_t gfp)
-{
-	unsigned int order = get_order(size);
-	struct page *page = alloc_pages(gfp | __GFP_COMP, order);
-
-	if (!page)
-		return NULL;
-	mod_node_page_state(NR_SLAB_UNRECLAIMABLE, 1L << order);
-	atomic_long_inc(&kmalloc_large_objects);
-	return page_address(page);
-}
-
-static void free_large(struct page *page)
-{
-	unsigned int order = (unsigned int)page->private;
-
-	if (!PageHead(page))
-		machine_panic("kfree: not from kmalloc");
-	mod_node_page_state(NR_SLAB_UNRECLAIMABLE, -(1L << order));
-	atomic_long_dec(&kmalloc_large_objects);
-	__free_pages(page, order);
-}
-
-void *kmalloc(size_t size, gfp_t gfp)
-{
-	if (unlikely(!size))
-		return ZERO_SIZE_PTR;
-	if (unlikely(size > KMALLOC_MAX_SIZE || slab_should_fail(gfp)))
-		return NULL;
-	if (likely(size <= KMALLOC_MAX_CACHE_SIZE))
-		return slab_alloc(kmalloc_slab(size), gfp);
-	return kmalloc_large(size, gfp);
-}
-
-void *kcalloc(size_t n, size_t size, gfp_t gfp)
-{
-	size_t bytes;
-
-	if (__builtin_mul_overflow(n, size, &bytes))
-		return NULL;
-	return kmalloc(bytes, gfp | __GFP_ZERO);
-}
-
-void kfree(const void *p)
-{
-	struct page *page;
-
-	if (ZERO_OR_NULL_PTR(p))
-		return;
-	page = virt_to_slab(p);
-	if (likely(PageSlab(page)))
-		slab_free(page->slab_cache, page, (void *)p);
-	else
-		free_large(page);
-}
-
-size_t ksize(const void *p)
-{
-	struct page *page;
-
-	if (ZERO_OR_NULL_PTR(p))
-		return 0;
-	page = virt_to_slab(p);
-	return PageSlab(page) ? page->slab_cache->object_size : PAGE_SIZE << page->private;
-}
-
-void *krealloc(const void *p, size_t new_size, gfp_t gfp)
-{
-	size_t old_size = ksize(p);
-	void *copy;
-
-	if (!new_size) {
-		kfree(p);
-		return ZERO_SIZE_PTR;
-	}
-	if (old_size >= new_size)
-		return (void *)p;
-	copy = kmalloc(new_size, gfp);
-	if (copy && old_size) {
-		memcpy(copy, p, old_size);
-		kfree(p);
-	}
-	return copy;
-}
-
-char *kstrdup(const char *s, gfp_t gfp)
-{
-	size_t bytes = strlen(s) + 1;
-	char *copy = kmalloc(bytes, gfp);
-
-	return copy ? memcpy(copy, s, bytes) : NULL;
-}
-
-/* ---- Boot --------------------------------------------------------------------------------- */
-
-static void create_kmalloc_caches(void)
-{
-	unsigned int small = 0;
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(kmalloc_info); i++) {
-		kmalloc_caches[i] = kmem_cache_create(kmalloc_info[i].name, kmalloc_info[i].size,
-						      kmalloc_info[i].align, SLAB_PANIC, NULL);
-		while (small < ARRAY_SIZE(kmalloc_index) && 8 * (small + 1) <= kmalloc_info[i].size)
-			kmalloc_index[small++] = (u8)i;
-	}
-}
-
-void kmem_cache_init(void)
-{
-	mutex_init(&slab_mutex);
-	INIT_LIST_HEAD(&slab_caches);
-	atomic_long_set(&kmalloc_large_objects, 0);
-	memset(&boot_kmem_cache, 0, sizeof(boot_kmem_cache));
-	init_cache(&boot_kmem_cache, "kmem_cache",
-		   offsetof(struct kmem_cache, cpu) +
-			   machine_nr_cpus() * (unsigned int)sizeof(struct kmem_cache_cpu),
-		   0, SLAB_HWCACHE_ALIGN, NULL);
-	create_kmalloc_caches();
-}
+#endif

@@ -12,8 +12,13 @@
 #include <quire/types.h>
 
 struct fault_attr {
-	long nth; /* the nth call from now fails (1: the next); 0: off */
-	long interval; /* every interval-th call fails; 0: off */
+	union {
+		struct {
+			s32 nth; /* the nth call from now fails (1: the next); 0: off */
+			s32 interval; /* every interval-th call fails; 0: off */
+		};
+		u64 armed; /* both, in one look */
+	};
 	atomic_long_t calls; /* calls seen since the counter was last cleared */
 	atomic_long_t failed;
 };
@@ -26,7 +31,7 @@ bool should_fail_slow(struct fault_attr *attr);
 /* __GFP_NOFAIL allocations do not ask. */
 static inline bool should_fail(struct fault_attr *attr)
 {
-	if (!(attr->nth | attr->interval))
+	if (!attr->armed)
 		return false;
 	return should_fail_slow(attr);
 }

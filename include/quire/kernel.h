@@ -93,6 +93,10 @@
 		*(volatile __typeof__(x) *)&(x) = (val); \
 	} while (0)
 #endif
+/* The compiler is not to know what is in the variable. */
+#ifndef OPTIMIZER_HIDE_VAR
+#define OPTIMIZER_HIDE_VAR(var) __asm__("" : "+r"(var))
+#endif
 #ifndef barrier
 #define barrier() __asm__ __volatile__("" ::: "memory")
 #endif

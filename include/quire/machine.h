@@ -65,8 +65,26 @@ extern unsigned long page_offset_base;
 /* CPUs that may run kernel code, 1 ... MACHINE_MAX_CPUS; constant after mm_init(). */
 unsigned int machine_nr_cpus(void);
 
+/* Slots of the CPUs are this far apart. */
+#define MACHINE_SLOT_BYTES 512ul
+
+/*
+ * The five below are on the fastest paths. A port that can do them in a few instructions may supply
+ * them as inline functions as well, in a header of its own by the name of <quire/machine_inline.h>; the
+ * core is then compiled with -DCONFIG_MACHINE_INLINE and that header's folder in the include path.
+ */
+#ifdef CONFIG_MACHINE_INLINE
+#include <quire/machine_inline.h>
+#else
 /* The CPU the caller runs on; stable until the caller sleeps or enables interrupts. Any context. */
 unsigned int machine_cpu_id(void);
+
+/*
+ * Whose lists the caller may use without turning interrupts off: those of its CPU, machine_cpu_id(). In
+ * an interrupt handler, which may have come in the middle of such a use, it is machine_nr_cpus().
+ * Stable as machine_cpu_id(), so kernel code is not preempted by other kernel code. Any context.
+ */
+unsigned int machine_cpu_slot(void);
 
 /*
  * Turn interrupts off on this CPU and return what machine_irq_restore() needs to undo it; nests.
@@ -74,6 +92,13 @@ unsigned int machine_cpu_id(void);
  */
 unsigned long machine_irq_save(void);
 void machine_irq_restore(unsigned long flags);
+
+/* Where the caller's slot lies among slots of so many bytes. */
+static inline unsigned long machine_slot_offset(void)
+{
+	return machine_cpu_slot() * MACHINE_SLOT_BYTES;
+}
+#endif
 
 /*
  * One turn of a spin-wait, the spins-th in a row: pause the CPU, and on machines whose CPUs are

@@ -48,12 +48,15 @@ struct page {
 		};
 		struct { /* slab */
 			struct list_head slab_list;
-			struct kmem_cache *slab_cache;
-			void *freelist;
+			struct kmem_cache *slab_cache; /* in every page of a slab, as PG_slab */
+			union {
+				unsigned long free_map; /* SLUB */
+				void *freelist; /* SLAB */
+			};
 			u16 inuse;
 			u16 objects;
-			u16 frozen;
-			u16 slab_pad;
+			u16 first_free; /* SLAB, SLOB */
+			u16 colour; /* SLAB */
 		};
 	};
 	union {

@@ -77,6 +77,7 @@ struct restart_block {
 
 /* One per thread. The machine's own part follows it in memory. */
 struct task_struct {
+	u32 cpu; /* the machine's; first, where a port's <quire/machine_inline.h> may look for it */
 	struct signal_struct *signal;
 	struct mm_struct *mm; /* NULL once it has exited; changed by task_set_mm() */
 	pid_t pid; /* thread id */

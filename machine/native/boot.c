@@ -71,8 +71,8 @@ static long do_boot(void *unused)
 	native_fd_floor = machine_params.fd_floor;
 	cpu_init(machine_params.nr_cpus);
 	cpu_get(t);
-	failslab.nth = machine_params.fail_slab;
-	fail_page_alloc.nth = machine_params.fail_page;
+	failslab.nth = (s32)min_t(s64, machine_params.fail_slab, INT_MAX);
+	fail_page_alloc.nth = (s32)min_t(s64, machine_params.fail_page, INT_MAX);
 	ret = mm_init();
 	if (!ret) {
 		fork_init();

@@ -57,7 +57,7 @@ static bool cpu_try_get(struct native_task *t, unsigned int cpu)
 	    !__atomic_compare_exchange_n(&cpu_owner[cpu], &none, t, false, __ATOMIC_SEQ_CST,
 					 __ATOMIC_SEQ_CST))
 		return false;
-	t->cpu = cpu;
+	t->task.cpu = cpu;
 	t->last_cpu = cpu;
 	return true;
 }
@@ -118,8 +118,8 @@ void cpu_lend(struct native_task *t)
 {
 	native_count(t, NC_KERNEL_TSC, rdtsc() - t->enter_tsc);
 	if (!native_has_record(t))
-		ipi_answer(t->cpu);
-	cpu_free(t->cpu);
+		ipi_answer(t->task.cpu);
+	cpu_free(t->task.cpu);
 }
 
 /* The state first: who stops the process must not find a task with a CPU in state HOST. */
@@ -174,7 +174,13 @@ unsigned int machine_nr_cpus(void)
 
 unsigned int machine_cpu_id(void)
 {
-	return current_native()->cpu;
+	return current_native()->task.cpu;
+}
+
+/* Requests of machine_ipi() are answered between two uses of the core, never within one. */
+unsigned int machine_cpu_slot(void)
+{
+	return machine_cpu_id();
 }
 
 /* No interrupts reach kernel mode: all host signals are blocked there. */
@@ -207,7 +213,7 @@ void machine_relax(unsigned int spins)
 void machine_ipi(u64 cpumask, void (*fn)(void *arg), void *arg)
 {
 	struct native_task *t = current_native();
-	unsigned int self = t->cpu;
+	unsigned int self = t->task.cpu;
 	u64 left;
 
 	for (unsigned int spins = 0; __atomic_exchange_n(&ipi.busy, 1, __ATOMIC_ACQUIRE); spins++) {
@@ -227,7 +233,7 @@ void machine_ipi(u64 cpumask, void (*fn)(void *arg), void *arg)
 			ipi_answer(cpu);
 			cpu_free(cpu);
 		}
-		t->cpu = t->last_cpu = self;
+		t->task.cpu = t->last_cpu = self;
 		machine_relax(spins);
 	}
 	__atomic_store_n(&ipi.busy, 0, __ATOMIC_RELEASE);

@@ -99,8 +99,7 @@ struct native_task {
 	struct list_head hmm_node;
 	u32 state; /* enum task_state */
 	u32 work; /* WORK_* */
-	u32 cpu; /* token held, valid in KERNEL */
-	u32 last_cpu;
+	u32 last_cpu; /* token it had; task.cpu: the one it holds, valid in KERNEL */
 	bool is_service; /* not a guest: the command or the keeper calling into the core */
 	bool has_signal; /* siginfo waits for delivery */
 	struct host_siginfo siginfo;
@@ -154,6 +153,10 @@ struct native_task {
 	struct held_locks held_locks;
 #endif
 };
+
+/* inline/quire/machine_inline.h has these as numbers. */
+_Static_assert(KSTACK_SIZE == 0x8000 && offsetof(struct native_task, task.cpu) == 0,
+	       "NATIVE_STACK_SIZE, and where machine_cpu_id() looks, in machine_inline.h");
 
 #define current_native() \
 	((struct native_task *)((unsigned long)__builtin_frame_address(0) & ~(KSTACK_SIZE - 1)))
@@ -259,7 +262,7 @@ void native_sample(uint64_t *out); /* sample.c: kernel_entry.sample() */
 
 static inline void native_count(struct native_task *t, enum native_counter c, u64 n)
 {
-	kernel_shared.counter[t->cpu][c] += n;
+	kernel_shared.counter[t->task.cpu][c] += n;
 }
 
 #define CLOCK_REALTIME 0

@@ -290,7 +290,7 @@ static void adopter_start(void)
 		if (cpu < 0)
 			cpu_get(t);
 		else if (record->nr == RECORD_RESUMABLE)
-			t->cpu = (u32)cpu;
+			t->task.cpu = (u32)cpu;
 		t->state = TASK_KERNEL;
 		native_resume(record, result_of(t, record));
 	}

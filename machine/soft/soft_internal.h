@@ -19,9 +19,12 @@ static inline void soft_unlock(u32 *lock)
 	__atomic_store_n(lock, 0, __ATOMIC_RELEASE);
 }
 
+/* cpu.c; these also machine_inline.h knows. */
 extern unsigned int soft_nr_cpus;
-
-/* cpu.c */
+extern __thread unsigned int soft_this_cpu;
+extern __thread unsigned long soft_this_offset; /* machine_slot_offset() */
+void soft_irq_off(void);
+void soft_irq_on(void);
 void soft_cpu_reset(void);
 
 /* tlb.c: one translation, as the walker found it. */

@@ -52,6 +52,11 @@ unsigned int machine_cpu_id(void)
 	return 0;
 }
 
+unsigned int machine_cpu_slot(void)
+{
+	return 0;
+}
+
 unsigned long machine_irq_save(void)
 {
 	return 0;

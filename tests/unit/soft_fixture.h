@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include <quire/cmdline.h>
 #include <quire/fault-inject.h>
 #include <quire/mm.h>
 #include <quire/slab.h>
@@ -113,6 +114,10 @@ static inline int machine_down(void **state)
 	soft_ram_garbage(false);
 	soft_log_hook = NULL;
 	soft_panic_hook = NULL;
+	boot_command_line[0] = '\0';
+#ifndef CONFIG_DEBUG_VM
+	slab_panic_on_error = false;
+#endif
 	memset(&fail_page_alloc, 0, sizeof(fail_page_alloc));
 	memset(&failslab, 0, sizeof(failslab));
 	return 0;

@@ -133,10 +133,15 @@ void unpin_user_pages(struct page **pages, unsigned long nr, bool write)
 	(void)pages, (void)nr, (void)write;
 }
 
-void *kmalloc(size_t size, gfp_t gfp)
+void *__kmalloc(size_t size, gfp_t gfp)
 {
 	(void)gfp;
 	return malloc(size);
+}
+
+void *__kmalloc_plain(size_t size, gfp_t gfp)
+{
+	return __kmalloc(size, gfp);
 }
 
 void kfree(const void *p)
