@@ -21,7 +21,6 @@
 
 #define F_GETFL 3
 #define DEV_ZERO 0x105 /* character device 1:5 */
-#define HOST_O_NONBLOCK 04000
 #define HOST_O_NOCTTY 0400
 #define X_OK 1
 #define AT_EACCESS 0x200

@@ -18,7 +18,6 @@
 /* The same for a file whose end is not known; with the chunk's head a power of two. */
 #define BOUNCE_TAIL (8 * PAGE_SIZE - 64)
 
-#define RWF_NOWAIT 0x8
 #define SPLICE_F_NONBLOCK 2
 #define SEEK_CUR 1
 
@@ -381,7 +380,6 @@ static long import_vmsplice(struct hostio *io, unsigned long flags)
 	if (flags & ~0xful)
 		return -EINVAL;
 	io->write = fl & HOST_O_ACCMODE;
-	io->flags = flags & SPLICE_F_NONBLOCK ? RWF_NOWAIT : 0;
 	return 0;
 }
 
@@ -443,24 +441,39 @@ long hostio_import(struct native_task *t, struct hc_mem *mem, unsigned long nr,
 
 /*
  * A pipe takes of a vmsplice() what there is room for, at once; only without any it is waited for. A
- * write() would wait until it has taken all.
+ * write() would wait until it has taken all, so the pages are copied into a pipe of our own first.
  */
-static long gift_to_pipe(struct hostio *io, const struct host_iovec *iov, unsigned int nr)
+static long vmsplice_to_pipe(struct hostio *io, const struct host_iovec *iov, unsigned int nr,
+			     unsigned long flags)
+{
+	long size = host_syscall(__NR_fcntl, io->fd, HOST_F_GETPIPE_SZ);
+	struct hostio fill = *io;
+	s32 ours[2];
+	long ret = host_syscall(__NR_pipe2, ours, HOST_O_CLOEXEC | HOST_O_NONBLOCK);
+
+	if (ret)
+		return -ENOMEM;
+	host_syscall(__NR_fcntl, ours[1], HOST_F_SETPIPE_SZ, size);
+	fill.fd = ours[1];
+	ret = hostio_rw(&fill, iov, nr);
+	if (ret > 0)
+		ret = hc_call(__NR_splice, ours[0], 0, io->fd, 0, ret, (long)flags);
+	host_syscall(__NR_close, ours[0]);
+	host_syscall(__NR_close, ours[1]);
+	return ret;
+}
+
+static long vmsplice_to_user(struct hostio *io, const struct host_iovec *iov, unsigned int nr,
+			     unsigned long flags)
 {
 	struct {
 		s32 fd;
 		s16 events, revents;
-	} poll = { io->fd, 4 /* POLLOUT */, 0 };
-	bool wait = !io->flags;
-	long ret;
+	} poll = { io->fd, 1 /* POLLIN */, 0 };
 
-	io->flags = RWF_NOWAIT;
-	while ((ret = hostio_rw(io, iov, nr)) == -EAGAIN && wait) {
-		ret = hc_call(__NR_poll, (long)&poll, 1, -1);
-		if (ret < 0)
-			break;
-	}
-	return ret;
+	if ((flags & SPLICE_F_NONBLOCK) && !host_syscall(__NR_poll, &poll, 1, 0))
+		return -EAGAIN;
+	return hostio_rw(io, iov, nr);
 }
 
 long hostcall_rw(struct native_task *t, unsigned long nr, const unsigned long *args)
@@ -473,8 +486,9 @@ long hostcall_rw(struct native_task *t, unsigned long nr, const unsigned long *a
 	hc_mem_init(&mem);
 	ret = hostio_import(t, &mem, nr, args, &io, &iov);
 	if (ret >= 0)
-		ret = (io.splice && io.write ? gift_to_pipe : hostio_rw)(&io, iov,
-									 (unsigned int)ret);
+		ret = !io.splice ? hostio_rw(&io, iov, (unsigned int)ret)
+				 : (io.write ? vmsplice_to_pipe : vmsplice_to_user)(
+					   &io, iov, (unsigned int)ret, args[3]);
 	hc_mem_free(&mem);
 	return ret;
 }
