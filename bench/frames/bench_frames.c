@@ -67,8 +67,9 @@ static size_t our_own_bytes(void)
 	return our_bytes;
 }
 
-static const struct frame_peer ours = { "quire",  our_up,	 soft_exit,
-					our_get, our_put, our_own_bytes };
+static const struct frame_peer ours = {
+	"quire", our_up, soft_exit, our_get, our_put, our_own_bytes
+};
 
 /* ---- Measuring ------------------------------------------------------------------------------ */
 
@@ -240,7 +241,8 @@ static void bench_fragments(const struct frame_peer *peer)
 		struct block b = draw();
 
 		/* Around half, up and down by a sixteenth. */
-		if (held + (1ul << b.order) > TOTAL / 2 || (nr && rng(held < TOTAL / 4 ? 8 : 2) == 0)) {
+		if (held + (1ul << b.order) > TOTAL / 2 ||
+		    (nr && rng(held < TOTAL / 4 ? 8 : 2) == 0)) {
 			unsigned long i = rng(nr);
 
 			held -= 1ul << blocks[i].order;
