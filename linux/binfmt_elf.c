@@ -32,6 +32,7 @@
 #define ELF_PAGEOFFSET(v) ((v) & ~PAGE_MASK)
 #define BAD_ADDR(x) ((unsigned long)(x) >= TASK_SIZE_MAX)
 #define PATH_MAX 4096
+#define MAX_PHDRS_SIZE 65536
 #define BRK_RND_BYTES (1UL << 30)
 #define ELF_PLATFORM "x86_64"
 
@@ -68,7 +69,7 @@ static int load_phdrs(struct elf_image *image, int invalid)
 	size_t size = sizeof(struct elf64_phdr) * image->ehdr.e_phnum;
 	int err;
 
-	if (image->ehdr.e_phentsize != sizeof(struct elf64_phdr) || !size || size > PAGE_SIZE)
+	if (image->ehdr.e_phentsize != sizeof(struct elf64_phdr) || !size || size > MAX_PHDRS_SIZE)
 		return invalid;
 	image->phdrs = kmalloc(size, GFP_KERNEL);
 	if (!image->phdrs)

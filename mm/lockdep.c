@@ -28,6 +28,8 @@ enum lock_rank {
 	RANK_TASKLIST,
 	RANK_MM_MACHINE,
 	RANK_HMM,
+	RANK_FLUSH,
+	RANK_DEVICE,
 	RANK_SIGLOCK,
 	RANK_CALLS,
 	RANK_SWAP,
@@ -63,6 +65,8 @@ static const struct {
 	{ "page_table_lock", RANK_PAGE_TABLE, true },
 	{ "&m->lock", RANK_MM_MACHINE, false },
 	{ "hmm->lock", RANK_HMM, false },
+	{ "flush_lock", RANK_FLUSH, false },
+	{ "device_lock", RANK_DEVICE, false },
 	{ "tasklist_lock", RANK_TASKLIST, false },
 	{ "siglock", RANK_SIGLOCK, false },
 	{ "lru_lock", RANK_LRU, false },
@@ -170,20 +174,27 @@ void lockdep_may_sleep(void)
 	}
 }
 
-void lockdep_release(const void *lock)
+bool lockdep_forget(struct held_locks *h, const void *lock)
 {
-	struct held_locks *h = machine_held_locks();
 	unsigned int i = h->nr;
-	char why[120];
 
 	while (i && h->lock[i - 1].lock != lock)
 		i--;
-	if (!i) {
-		snprintf(why, sizeof(why), "lock order: %p is released at %p, and is not held",
-			 lock, __builtin_return_address(0));
-		machine_panic(why);
-	}
+	if (!i)
+		return false;
 	for (h->nr--; i <= h->nr; i++)
 		h->lock[i - 1] = h->lock[i];
+	return true;
+}
+
+void lockdep_release(const void *lock)
+{
+	char why[120];
+
+	if (lockdep_forget(machine_held_locks(), lock))
+		return;
+	snprintf(why, sizeof(why), "lock order: %p is released at %p, and is not held", lock,
+		 __builtin_return_address(0));
+	machine_panic(why);
 }
 #endif

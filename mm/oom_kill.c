@@ -217,10 +217,9 @@ static void oom_reap_mm(struct mm_struct *mm)
 /* The caller has a reference on mm_count. */
 static void oom_kill_mm(struct mm_struct *mm)
 {
-	if (!mm_test_flag(mm, MMF_OOM_VICTIM)) {
-		mm_set_flag(mm, MMF_OOM_VICTIM);
+	/* It may have come to its end by itself since it was chosen. */
+	if (!(mm_set_flag(mm, MMF_OOM_VICTIM) & (1u << MMF_OOM_VICTIM | 1u << MMF_EXITED)))
 		atomic_inc(&oom_victims);
-	}
 	last_kill_ns = machine_clock_ns();
 	count_vm_event(OOM_KILL);
 	machine_kill_mm(mm);
@@ -232,7 +231,8 @@ static void oom_kill_mm(struct mm_struct *mm)
 
 void exit_oom_victim(struct mm_struct *mm)
 {
-	if (mm_test_flag(mm, MMF_OOM_VICTIM))
+	/* Perhaps a moment before it is counted in. */
+	if (mm_set_flag(mm, MMF_EXITED) & 1u << MMF_OOM_VICTIM)
 		atomic_dec_return(&oom_victims);
 }
 

@@ -28,6 +28,8 @@ struct held_locks *machine_held_locks(void);
 unsigned int lockdep_class(const char *text, const char *file);
 void lockdep_acquire(const void *lock, unsigned int class, bool tried);
 void lockdep_release(const void *lock);
+/* One thread less holds it, which need not be the caller. False: it did not. */
+bool lockdep_forget(struct held_locks *held, const void *lock);
 /* The caller is about to do what may sleep: it may hold no spinlock. */
 #ifdef CONFIG_DEBUG_VM
 void lockdep_may_sleep(void);

@@ -37,9 +37,10 @@ static inline void mmget(struct mm_struct *mm)
 {
 	atomic_inc(&mm->mm_users);
 }
-static inline void mm_set_flag(struct mm_struct *mm, unsigned int flag)
+/* Returns all flags as they were before. */
+static inline u32 mm_set_flag(struct mm_struct *mm, unsigned int flag)
 {
-	__atomic_fetch_or(&mm->flags, 1u << flag, __ATOMIC_SEQ_CST);
+	return __atomic_fetch_or(&mm->flags, 1u << flag, __ATOMIC_SEQ_CST);
 }
 static inline bool mm_test_flag(const struct mm_struct *mm, unsigned int flag)
 {

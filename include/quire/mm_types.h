@@ -167,6 +167,7 @@ enum mm_event {
 	0 /* the OOM killer takes its private memory away: what reads as zero is lost */
 #define MMF_OOM_VICTIM 1 /* counted until exit_mmap() is done */
 #define MMF_OOM_SKIP 2 /* the OOM killer has had its turn at it */
+#define MMF_EXITED 3 /* exit_mmap() is done */
 
 #define NR_FOLIO_ORDERS 11
 #define AT_VECTOR_SIZE 48 /* words of the saved auxiliary vector */

@@ -288,7 +288,7 @@ static bool smaps_line(const char *line, const char *end, unsigned long addr, bo
 /* The flags that the driver has given to the mapping at addr, which only smaps tells. */
 static bool host_vm_flags(unsigned long addr, vm_flags_t *flags)
 {
-	long fd = host_syscall(__NR_open, "/proc/self/smaps", HOST_O_CLOEXEC, 0), n = 0;
+	long fd = host_syscall(__NR_open, "/proc/thread-self/smaps", HOST_O_CLOEXEC, 0), n = 0;
 	char *buf = fd < 0 ? NULL : kmalloc(SMAPS_BUF + 1, GFP_KERNEL);
 	bool here = false, found = false;
 	size_t len = 0;

@@ -26,7 +26,7 @@
 #define AT_EACCESS 0x200
 #define PATH_BUF PAGE_SIZE
 #define READ_FIRST_MMAP 256ul /* pages */
-#define READ_FIRST_EXEC 2048ul
+#define READ_FIRST_EXEC 64ul
 #define STABLE_AGE_NS (60 * 1000000000ull) /* a file not written for so long */
 
 static u64 stamp_ns(const struct host_timespec *ts)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* machine.c - memory map, waiting, clock, log, panic, entropy, trace of the native machine. */
 #include <quire/mman.h>
+#include <quire/slab.h>
 #include <quire/sprintf.h>
 #include <quire/string.h>
 #include <quire/trace.h>
@@ -210,16 +211,26 @@ void native_membarrier_init(void)
 	host_syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
 }
 
+static bool in_further_group(u32 gid)
+{
+	long n = host_syscall(__NR_getgroups, 0, NULL);
+	u32 *groups = n > 0 ? kmalloc((size_t)n * sizeof(u32), GFP_KERNEL) : NULL;
+	bool found = false;
+
+	if (groups)
+		n = host_syscall(__NR_getgroups, n, groups);
+	for (long i = 0; groups && i < n && !found; i++)
+		found = groups[i] == gid;
+	kfree(groups);
+	return found;
+}
+
 bool machine_in_group(u32 gid)
 {
-	u32 groups[64], uid, egid;
-	long n = host_syscall(__NR_getgroups, ARRAY_SIZE(groups), groups);
+	u32 uid, egid;
 
 	machine_current_cred(&uid, &egid);
-	for (long i = 0; i < n; i++)
-		if (groups[i] == gid)
-			return true;
-	return gid == egid;
+	return gid == egid || in_further_group(gid);
 }
 
 #ifdef CONFIG_DEBUG_VM

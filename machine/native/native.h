@@ -321,7 +321,7 @@ void hmm_detach(struct hmm *hmm);
 void kernel_tlb_sync(struct native_task *t); /* with a CPU: flush what vmalloc has given up */
 void tlb_make_room(struct mm_struct *mm); /* the host allows no more mappings: drop them all */
 void hmm_drop_all(void); /* host-unmap every user address of this process but vdso and devices */
-void hmm_drop_locks(struct hmm *hmm, const struct native_task *t);
+void hmm_drop_locks(struct hmm *hmm, struct native_task *t);
 void hmm_lock_devices(struct hmm *hmm);
 void hmm_unlock_devices(struct hmm *hmm);
 struct hmm *hmm_alloc(void);

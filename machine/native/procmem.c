@@ -77,9 +77,10 @@ static bool is_mem_file(unsigned long fd, struct mem_file *f)
 	return true;
 }
 
-static bool is_asked_to_stop(const struct native_task *t)
+/* As in Linux only the end of the process cuts a transfer short. */
+static bool is_ending(const struct native_task *t)
 {
-	return __atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & ~WORK_FLUSH;
+	return __atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & (WORK_KILL | WORK_EXEC);
 }
 
 /* One transfer, as much as there is; *pos moves. */
@@ -88,7 +89,7 @@ static long mem_transfer(struct mem_file *f, unsigned long uaddr, size_t len, u6
 	struct mm_struct *own = f->t->task.mm;
 	long done = 0;
 
-	while (len && !is_asked_to_stop(f->t)) {
+	while (len && !is_ending(f->t)) {
 		size_t n = min(len, PAGE_SIZE);
 
 		if (f->write && copy_from_mm(own, f->page, uaddr, n))
@@ -118,7 +119,7 @@ static long words_transfer(struct mem_file *f, unsigned long uaddr, size_t len, 
 	u64 *entries = (u64 *)f->page;
 	size_t done = 0;
 
-	while (done < len && !is_asked_to_stop(f->t)) {
+	while (done < len && !is_ending(f->t)) {
 		size_t room = min(len - done, PAGE_SIZE) / sizeof(u64);
 		ssize_t n = read_words(f, *pos, entries, room);
 		size_t bytes = n > 0 ? (size_t)n * sizeof(u64) : 0;

@@ -175,14 +175,20 @@ static void set_group_exit(struct signal_struct *signal, int wait_status)
 	spin_unlock(&signal->siglock);
 }
 
+/* hmm->lock held. */
+static void group_end(struct hmm *hmm, struct signal_struct *signal, int wait_status)
+{
+	set_group_exit(signal, wait_status);
+	hmm->stop_signal = 0;
+	group_set_work(hmm, WORK_KILL);
+}
+
 void signal_group_exit(struct native_task *t, int wait_status)
 {
 	struct hmm *hmm = t->hmm;
 
-	set_group_exit(t->task.signal, wait_status);
 	spin_lock(&hmm->lock);
-	hmm->stop_signal = 0;
-	group_set_work(hmm, WORK_KILL);
+	group_end(hmm, t->task.signal, wait_status);
 	spin_unlock(&hmm->lock);
 }
 
@@ -203,11 +209,9 @@ static void hmm_kill(struct hmm *hmm)
 {
 	spin_lock(&hmm->lock);
 	if (!list_empty(&hmm->tasks))
-		set_group_exit(
-			list_first_entry(&hmm->tasks, struct native_task, hmm_node)->task.signal,
-			SIGKILL);
-	hmm->stop_signal = 0;
-	group_set_work(hmm, WORK_KILL);
+		group_end(hmm,
+			  list_first_entry(&hmm->tasks, struct native_task, hmm_node)->task.signal,
+			  SIGKILL);
 	spin_unlock(&hmm->lock);
 	hmm_let_die(hmm);
 }

@@ -160,20 +160,23 @@ static void owned_lock(spinlock_t *lock)
 	}
 }
 
-static void owned_unlock(spinlock_t *lock)
-{
-	(spin_unlock)(lock); /* not the checked one: owned_lock() is none, either */
-}
+/* As the checked ones of spinlock.h are. */
+#ifdef CONFIG_DEBUG_VM
+#define owned_lock(lock) LOCKDEP_LOCK(owned_lock, lock)
+#endif
 
-static void drop_owned_lock(spinlock_t *lock, const struct native_task *t)
+static void drop_owned_lock(spinlock_t *lock, struct native_task *t)
 {
 	u32 holder = t->slot + 1;
 
+#ifdef CONFIG_DEBUG_VM
+	lockdep_forget(&t->held_locks, lock);
+#endif
 	__atomic_compare_exchange_n(&lock->locked, &holder, 0, false, __ATOMIC_RELEASE,
 				    __ATOMIC_RELAXED);
 }
 
-void hmm_drop_locks(struct hmm *hmm, const struct native_task *t)
+void hmm_drop_locks(struct hmm *hmm, struct native_task *t)
 {
 	drop_owned_lock(&hmm->device_lock, t);
 	drop_owned_lock(&hmm->flush_lock, t);
@@ -186,7 +189,7 @@ void hmm_lock_devices(struct hmm *hmm)
 
 void hmm_unlock_devices(struct hmm *hmm)
 {
-	owned_unlock(&hmm->device_lock);
+	spin_unlock(&hmm->device_lock);
 }
 
 /* hmm is this process. The lock keeps device mappings from being made in the gaps meanwhile. */
@@ -277,7 +280,7 @@ static u64 hmm_queue_flush(struct hmm *hmm, unsigned long start, unsigned long e
 		hmm->nr_ring = HMM_RING + 1;
 	}
 	req = __atomic_add_fetch(&hmm->flush_req, 1, __ATOMIC_SEQ_CST);
-	owned_unlock(&hmm->flush_lock);
+	spin_unlock(&hmm->flush_lock);
 	return req;
 }
 
@@ -291,7 +294,7 @@ void hmm_do_flush(struct hmm *hmm)
 			host_unmap(hmm, hmm->ring[i].start, hmm->ring[i].end);
 	hmm->nr_ring = 0;
 	__atomic_store_n(&hmm->flush_done, hmm->flush_req, __ATOMIC_SEQ_CST);
-	owned_unlock(&hmm->flush_lock);
+	spin_unlock(&hmm->flush_lock);
 }
 
 /*

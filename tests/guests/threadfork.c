@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that fork, and fork while other threads work on the memory that is copied. */
+/*
+ * Threads that fork, and fork while other threads work on the memory that is copied.
+ *
+ *   threadfork [PART]      only one PART-th of the forks
+ */
 #include "guest.h"
 
 #define THREADS 4
 #define FORKS 12
+
+static int part = 1;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static long done;
@@ -15,7 +21,7 @@ static void *forker(void *arg)
 	long me = (long)arg, bad = 0;
 	char *mine = malloc(200000);
 
-	for (int i = 0; i < FORKS; i++) {
+	for (int i = 0; i < FORKS / part; i++) {
 		pid_t pid;
 
 		memset(mine, me * 16 + i, 200000);
@@ -32,7 +38,7 @@ static void *forker(void *arg)
 	}
 	free(mine);
 	pthread_mutex_lock(&lock);
-	done += FORKS;
+	done += FORKS / part;
 	pthread_mutex_unlock(&lock);
 	return (void *)bad;
 }
@@ -74,12 +80,14 @@ static int child_looks(void)
 	return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	pthread_t t[THREADS];
 	long bad = 0;
 	int st = 0;
 
+	if (argc > 1)
+		part = atoi(argv[1]);
 	for (long i = 0; i < THREADS; i++)
 		pthread_create(&t[i], NULL, forker, (void *)i);
 	for (int i = 0; i < THREADS; i++) {
@@ -88,10 +96,11 @@ int main(void)
 		pthread_join(t[i], &r);
 		bad += (long)r;
 	}
-	CHECK(!bad && done == THREADS * FORKS, "%d threads fork %d times each", THREADS, FORKS);
+	CHECK(!bad && done == THREADS * (FORKS / part), "%d threads fork %d times each", THREADS,
+	      FORKS / part);
 	area = map_anon(16 * PAGE, MAP_PRIVATE);
 	pthread_create(&t[0], NULL, writer, NULL);
-	for (int i = 0; i < 100 && !bad; i++) {
+	for (int i = 0; i < 100 / part && !bad; i++) {
 		pid_t pid = split();
 
 		if (!pid)
