@@ -195,6 +195,19 @@ static unsigned int alloc_run_reclaim(struct address_space *mapping, pgoff_t ind
 	return n;
 }
 
+struct page *page_cache_alloc(struct address_space *mapping, gfp_t more)
+{
+	unsigned int tries = 0;
+	struct page *page;
+
+	do {
+		page = alloc_page(GFP_CACHE | more);
+		if (!page && try_to_free_pages_locked(mapping, 1))
+			page = alloc_page(GFP_CACHE | more);
+	} while (!page && pagefault_out_of_memory(tries++));
+	return page;
+}
+
 /* The last page of a file is zero beyond the file's end, whatever storage says. */
 static void zero_tail(struct address_space *mapping, pgoff_t index, struct page *page)
 {

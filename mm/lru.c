@@ -13,11 +13,12 @@
  *
  * Refault distance. nonresident_age counts evictions and activations: the pages that went by. A page
  * takes its value along as shadow when it goes. If it comes back when the count is d higher, it would
- * have stayed had the inactive list been d longer; so if d is not more than what the active lists hold, it
- * competes with those: it is activated at once.
+ * have stayed had the inactive list been d longer; so if d is not more than what else could have gone, the
+ * active list above all, it competes with that: it is activated at once.
  */
 #include <quire/mm_inline.h>
 #include <quire/reclaim.h>
+#include <quire/swap.h>
 #include <quire/vmstat.h>
 
 /* A shadow is the age, and whether the page was active before. */
@@ -42,10 +43,13 @@ static void lru_refault(struct lruvec *lruvec, struct page *page, unsigned long 
 	bool file = page_is_file_lru(page), workingset = (shadow - 1) & 1;
 	unsigned long now = (unsigned long)atomic_long_read(&lruvec->nonresident_age) & AGE_MASK;
 	unsigned long distance = (now - ((shadow - 1) >> 1)) & AGE_MASK;
-	unsigned long room =
-		READ_ONCE(lruvec->nr[LRU_ACTIVE_FILE]) + READ_ONCE(lruvec->nr[LRU_ACTIVE_ANON]);
+	unsigned long room = READ_ONCE(lruvec->nr[LRU_ACTIVE_FILE]);
 
-	room += READ_ONCE(lruvec->nr[file ? LRU_INACTIVE_ANON : LRU_INACTIVE_FILE]);
+	if (!file)
+		room += READ_ONCE(lruvec->nr[LRU_INACTIVE_FILE]);
+	if (get_nr_swap_pages() > 0)
+		room += READ_ONCE(lruvec->nr[LRU_ACTIVE_ANON]) +
+			(file ? READ_ONCE(lruvec->nr[LRU_INACTIVE_ANON]) : 0);
 	mod_node_page_state(WORKINGSET_REFAULT_ANON + file, 1);
 	if (distance > room)
 		return;

@@ -9,6 +9,7 @@
  */
 #include <quire/err.h>
 #include <quire/fs.h>
+#include <quire/mm_inline.h>
 #include <quire/pagemap.h>
 #include <quire/string.h>
 #include <quire/swap.h>
@@ -83,8 +84,10 @@ static int mfill_install_pte(const struct mfill *fill, struct vm_area_struct *vm
 	if (!pte_none(ptep_get(ptep))) {
 		err = -EEXIST;
 	} else {
-		if (anon)
+		if (anon) {
 			page_init_anon(page, vma, linear_page_index(vma, addr));
+			lru_cache_add(page);
+		}
 		if (page)
 			page_add_rmap(page, &delta);
 		set_pte(ptep, pte);
@@ -142,6 +145,7 @@ static int mfill_shmem_locked(const struct mfill *fill, struct vm_area_struct *v
 	if (err)
 		return err == -EBUSY ? -EEXIST : err;
 	mod_node_page_state(NR_SHMEM, 1);
+	lru_cache_add(page);
 	get_page(page);
 	err = mfill_install_pte(fill, vma, addr, page, false, mfill_pte(vma, page, true));
 	if (err) {

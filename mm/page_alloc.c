@@ -50,8 +50,8 @@ enum alloc_flags {
 /* ---- Broken use --------------------------------------------------------------------------- */
 
 /* Flags of a page that something still relies on. */
-#define PAGE_FLAGS_CHECK_AT_FREE                                                     \
-	(1UL << PG_locked | 1UL << PG_lru | 1UL << PG_active | 1UL << PG_writeback | \
+#define PAGE_FLAGS_CHECK_AT_FREE                                                       \
+	(1UL << PG_locked | 1UL << PG_lru | 1UL << PG_active | 1UL << PG_writeback |   \
 	 1UL << PG_reserved | 1UL << PG_slab | 1UL << PG_table | 1UL << PG_swapcache | \
 	 1UL << PG_unevictable)
 

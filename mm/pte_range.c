@@ -129,7 +129,11 @@ void clean_anon_range(struct vm_area_struct *vma, unsigned long start, unsigned 
 				continue;
 			}
 			if (!pte_present(pte) || pte_special(pte) ||
-			    !clean_anon_page(pte_page(pte)) || !pte_dirty(pte))
+			    !clean_anon_page(pte_page(pte)))
+				continue;
+			if (page_mapcount(pte_page(pte)) == 1)
+				mark_page_lazyfree(pte_page(pte));
+			if (!pte_dirty(pte))
 				continue;
 			ptep_clear_bits(ptep, _PAGE_DIRTY);
 			if (pte_young(pte) && pte_write(pte))

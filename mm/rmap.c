@@ -13,6 +13,7 @@
  */
 #include <quire/pagemap.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 
 #include "ptes.h"
 
@@ -174,6 +175,60 @@ unsigned int page_referenced(struct page *page, vm_flags_t *vm_flags)
 		rmap_walk(page, page_referenced_one, &count);
 	*vm_flags = count.vm_flags;
 	return count.refs;
+}
+
+/* ---- Anonymous pages go -------------------------------------------------------------------- */
+
+/*
+ * What takes the place of an entry: nothing if the page is lazily freed and was not written to since, by
+ * nobody: then no reference is left but the caller's. Else its slot of swap. False: the entry stays.
+ */
+static bool swap_entry_for(struct page *page, pte_t old, pte_t *entry)
+{
+	*entry = __pte(0);
+	if (!PageSwapBacked(page))
+		return !PageDirty(page) && page_count(page) == 1 + page_mapcount(page);
+	if (swap_duplicate(page_swap_entry(page)))
+		return false;
+	*entry = pte_mkswap(old, page_swap_entry(page));
+	return true;
+}
+
+static bool try_to_unmap_one(struct page *page, struct vm_area_struct *vma, unsigned long addr,
+			     pte_t *ptep, void *arg)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	struct mm_delta delta = { 0 };
+	pte_t pte, entry;
+
+	(void)arg;
+	/* Pins are taken under page_table_lock; what I/O writes to must stay what the program has. */
+	if (vma->vm_flags & VM_LOCKED || page_maybe_pinned(page))
+		return false;
+	pte = ptep_get_and_clear(ptep);
+	if (pte_young(pte))
+		machine_tlb_flush(mm, addr, addr + PAGE_SIZE, TLB_FLUSH_ALL);
+	if (pte_dirty(pte))
+		SetPageDirty(page);
+	if (!swap_entry_for(page, pte, &entry)) {
+		set_pte(ptep, pte_mkold(pte));
+		return false;
+	}
+	update_hiwater_rss(mm);
+	page_remove_rmap(page, &delta);
+	if (is_swap_pte(entry)) {
+		set_pte(ptep, entry);
+		delta.rss[MM_SWAPENTS]++;
+	}
+	mm_delta_add(mm, &delta);
+	put_page(page); /* the caller has another reference */
+	return true;
+}
+
+bool try_to_unmap(struct page *page)
+{
+	rmap_walk(page, try_to_unmap_one, NULL);
+	return !page_mapcount(page);
 }
 
 /* ---- Ranges of a file ---------------------------------------------------------------------- */

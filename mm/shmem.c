@@ -124,6 +124,9 @@ static struct page *shmem_swapin_page(struct address_space *mapping, pgoff_t ind
 	struct page *page;
 	bool taken = false;
 
+	/* The allocator's own reclaim would find this object locked. */
+	if (memory_is_short())
+		try_to_free_pages_locked(mapping, 1);
 	while (!taken) {
 		page = swapin_readahead(entry, NULL, major);
 		if (!page)
@@ -209,7 +212,7 @@ struct page *shmem_get_page(struct address_space *mapping, pgoff_t index, bool *
 		get_page(page);
 		return page;
 	}
-	page = alloc_page(GFP_HIGHUSER_MOVABLE | __GFP_ZERO);
+	page = page_cache_alloc(mapping, __GFP_ZERO);
 	if (!page)
 		return ERR_PTR(-ENOMEM);
 	__SetPageSwapBacked(page);

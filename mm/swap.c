@@ -168,6 +168,20 @@ void deactivate_page(struct page *page)
 	spin_unlock(&lruvec->lru_lock);
 }
 
+void mark_page_lazyfree(struct page *page)
+{
+	const unsigned long clear = 1UL << PG_swapbacked | 1UL << PG_active | 1UL << PG_referenced |
+				    1UL << PG_young;
+	struct lruvec *lruvec = page_lruvec(page);
+
+	spin_lock(&lruvec->lru_lock);
+	if (PageLRU(page) && PageSwapBacked(page) && !PageUnevictable(page)) {
+		move_page(lruvec, page, 0, clear, false);
+		count_vm_event(PGLAZYFREE);
+	}
+	spin_unlock(&lruvec->lru_lock);
+}
+
 void mlock_page(struct page *page)
 {
 	struct lruvec *lruvec = page_lruvec(page);

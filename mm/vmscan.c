@@ -8,6 +8,7 @@
  *	    shrink_active      pages that are not in use become inactive
  *	    shrink_inactive    isolate_group, then ...
  *	      shrink_file_group  unmap, write if dirty, drop
+ *	      shrink_anon_group  to the swap cache, unmap, write if dirty, drop; lazily freed ones: drop
  *
  * Locks. Reclaim works for the allocator's caller, who may hold mmap_lock and a mapping->lock, so every
  * mapping->lock here is only tried; the page cache, which holds one whenever it allocates, says which
@@ -26,6 +27,8 @@
 #include <quire/pagemap.h>
 #include <quire/reclaim.h>
 #include <quire/rmap.h>
+#include <quire/swap.h>
+#include <quire/string.h>
 #include <quire/trace.h>
 #include <quire/vmstat.h>
 
@@ -263,6 +266,122 @@ static void shrink_file_group(struct page_group *group, struct scan_control *sc)
 	count_vm_events(sc->kswapd ? PGSTEAL_KSWAPD : PGSTEAL_DIRECT, freed);
 }
 
+/* ---- Anonymous and shared memory ------------------------------------------------------------ */
+
+/* What becomes of the pages of a group on their way to swap. */
+struct swap_out {
+	struct page *kept[SWAP_CLUSTER_MAX]; /* back to a list */
+	struct page *gone[SWAP_CLUSTER_MAX]; /* unmapped, in the swap cache */
+	struct page *dirty[SWAP_CLUSTER_MAX]; /* those of them that must be written; locked */
+	unsigned int nr_kept, nr_gone, nr_dirty;
+	unsigned int freed;
+};
+
+/* The page is in nothing any more: our reference is the last. */
+static void free_isolated(struct page *page)
+{
+	ClearPageActive(page);
+	put_page(page);
+}
+
+/* Locked. Nobody wants what was in it, unless somebody has written to it since. */
+static bool lazyfree_page(struct page *page)
+{
+	if (try_to_unmap(page) && page_count(page) == 1 && !PageDirty(page)) {
+		unlock_page(page);
+		free_isolated(page);
+		count_vm_event(PGLAZYFREED);
+		return true;
+	}
+	SetPageSwapBacked(page);
+	return false;
+}
+
+/* Locked. False: no slot, or somebody holds on to it. */
+static bool unmap_to_swap(struct page_group *group, struct page *page, struct scan_control *sc)
+{
+	if (group->mapping) {
+		if (page_mapcount(page))
+			try_to_unmap_range(group->mapping, page->index, page->index);
+		return !page_mapcount(page) && !shmem_add_to_swap(page);
+	}
+	if (!PageSwapCache(page) && add_to_swap(page)) {
+		sc->may_swap = false;
+		return false;
+	}
+	return !page_mapcount(page) || try_to_unmap(page);
+}
+
+/* Locked. Whether the page has left the group for gone, or for good. */
+static bool swap_out_page(struct page_group *group, struct page *page, struct scan_control *sc,
+			  struct swap_out *out)
+{
+	if (PageWriteback(page) || (!PageAnon(page) && page->mapping != group->mapping))
+		return false;
+	if (PageAnon(page) && !PageSwapBacked(page)) {
+		if (!lazyfree_page(page))
+			return false;
+		out->freed++;
+		return true;
+	}
+	if (!sc->may_swap || !unmap_to_swap(group, page, sc))
+		return false;
+	out->gone[out->nr_gone++] = page;
+	if (PageDirty(page))
+		out->dirty[out->nr_dirty++] = page;
+	else
+		unlock_page(page);
+	return true;
+}
+
+/* Drop what is written, and was not wanted back meanwhile. */
+static void drop_swapped_pages(struct swap_out *out)
+{
+	for (unsigned int i = 0; i < out->nr_gone; i++) {
+		struct page *page = out->gone[i];
+		bool dropped = false;
+
+		if (trylock_page(page)) {
+			dropped = PageSwapCache(page) && !PageDirty(page) && !PageWriteback(page) &&
+				  !page_mapcount(page) && page_count(page) == 2;
+			if (dropped)
+				delete_from_swap_cache(
+					page, reclaim_policy->evict(page_lruvec(page), page));
+			unlock_page(page);
+		}
+		if (dropped) {
+			free_isolated(page);
+			out->freed++;
+		} else {
+			out->kept[out->nr_kept++] = page;
+		}
+	}
+}
+
+static void shrink_anon_group(struct page_group *group, struct scan_control *sc)
+{
+	unsigned int n = choose_pages(group, sc);
+	struct swap_out out = { .nr_kept = 0 };
+
+	for (unsigned int i = 0; i < group->nr; i++) {
+		struct page *page = group->page[i];
+
+		if (i < n && trylock_page(page)) {
+			if (swap_out_page(group, page, sc, &out))
+				continue;
+			unlock_page(page);
+		}
+		out.kept[out.nr_kept++] = page;
+	}
+	swap_write_pages(out.dirty, out.nr_dirty);
+	drop_swapped_pages(&out);
+	memcpy(group->page, out.kept, out.nr_kept * sizeof(out.kept[0]));
+	group->nr = out.nr_kept;
+	sc->nr_reclaimed += out.freed;
+	count_vm_events(PGSTEAL_ANON, out.freed);
+	count_vm_events(sc->kswapd ? PGSTEAL_KSWAPD : PGSTEAL_DIRECT, out.freed);
+}
+
 /* ---- Lists ---------------------------------------------------------------------------------- */
 
 static void shrink_inactive(struct lruvec *lruvec, enum lru_list lru, unsigned long nr,
@@ -279,6 +398,8 @@ static void shrink_inactive(struct lruvec *lruvec, enum lru_list lru, unsigned l
 		scanned += n;
 		if (group.mapping && group.mapping->host->i_kind == INODE_FILE)
 			shrink_file_group(&group, sc);
+		else if (group.nr)
+			shrink_anon_group(&group, sc);
 		rotated += group.nr;
 		putback_group(&group);
 	}
@@ -359,9 +480,16 @@ static void reclaim_throttle(void)
 	machine_wait(&never, 0, 1000000);
 }
 
+/* There is room in swap, or there are pages in RAM that have theirs already. */
+static bool may_swap(gfp_t gfp)
+{
+	return (gfp & __GFP_IO) && (get_nr_swap_pages() > 0 || total_swapcache_pages());
+}
+
 static void shrink_with_priority(struct scan_control *sc)
 {
 	sc->may_unmap = true;
+	sc->may_swap = may_swap(sc->gfp);
 	sc->contended = false;
 	for (sc->priority = DEF_PRIORITY; sc->priority >= 0; sc->priority--) {
 		sc->may_writepage = (sc->gfp & __GFP_IO) && sc->priority <= WRITE_PRIORITY;

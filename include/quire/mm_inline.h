@@ -104,8 +104,10 @@ bool isolate_lru_page(struct page *page);
 void putback_lru_page(struct page *page);
 /* The kernel has used the page on behalf of a program: no entry tells of that. */
 void mark_page_accessed(struct page *page);
-/* MADV_COLD, _FREE: the page is the next to go; a lazily freed one is among those of files. */
+/* MADV_COLD: the page is the next to go. */
 void deactivate_page(struct page *page);
+/* MADV_FREE: an anonymous page that may be dropped while it is clean. */
+void mark_page_lazyfree(struct page *page);
 /* mlock() and its end: a page that reclaim need not look at; or one that it looks at again. */
 void mlock_page(struct page *page);
 void munlock_page(struct page *page);

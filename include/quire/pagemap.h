@@ -17,6 +17,11 @@ void pagecache_init(void); /* boot, called by mm_init() */
  * reference becomes the cache's, and lru_cache_add() is left to him. 0 or -ENOMEM.
  */
 int add_to_page_cache(struct page *page, struct address_space *mapping, pgoff_t index, gfp_t gfp);
+/*
+ * mapping->lock held. A frame for a page of the mapping, to make room for which other pages of it may go.
+ * more: further flags. NULL: no memory.
+ */
+struct page *page_cache_alloc(struct address_space *mapping, gfp_t more);
 /* mapping->lock held, the page is mapped nowhere. Forget it, dirty or not; drops the cache's
  * reference. */
 void delete_from_page_cache(struct page *page);

@@ -113,5 +113,11 @@ void rmap_walk(struct page *page, rmap_one_t *one, void *arg);
  * the VMAs that have it; with VM_LOCKED in them, perhaps not of all. Same rules as for rmap_walk().
  */
 unsigned int page_referenced(struct page *page, vm_flags_t *vm_flags);
+/*
+ * A locked anonymous page, to which the caller has a reference, leaves all page tables; in the swap cache
+ * it leaves its entry there. A page that is not PG_swapbacked must be clean and held by nobody else. Dirty
+ * entries make the page dirty. Whether it is mapped nowhere now.
+ */
+bool try_to_unmap(struct page *page);
 
 #endif
