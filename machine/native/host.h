@@ -78,6 +78,7 @@ struct host_iovec {
 #define HOST_O_CLOEXEC 02000000
 #define HOST_O_PATH 010000000
 #define HOST_O_NONBLOCK 04000
+#define HOST_F_SETFL 4
 #define HOST_F_SETPIPE_SZ 1031
 #define HOST_F_GETPIPE_SZ 1032
 #define HOST_F_ADD_SEALS 1033

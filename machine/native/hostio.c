@@ -449,11 +449,13 @@ static long vmsplice_to_pipe(struct hostio *io, const struct host_iovec *iov, un
 	long size = host_syscall(__NR_fcntl, io->fd, HOST_F_GETPIPE_SZ);
 	struct hostio fill = *io;
 	s32 ours[2];
-	long ret = host_syscall(__NR_pipe2, ours, HOST_O_CLOEXEC | HOST_O_NONBLOCK);
+	long ret = host_syscall(__NR_pipe2, ours, HOST_O_CLOEXEC);
 
 	if (ret)
 		return -ENOMEM;
 	host_syscall(__NR_fcntl, ours[1], HOST_F_SETPIPE_SZ, size);
+	/* Filling it takes what it holds; emptying it waits as the flags say. */
+	host_syscall(__NR_fcntl, ours[1], HOST_F_SETFL, HOST_O_NONBLOCK);
 	fill.fd = ours[1];
 	ret = hostio_rw(&fill, iov, nr);
 	if (ret > 0)

@@ -169,6 +169,21 @@ int main(void)
 			got += r;
 		CHECK(given > 0 && given < (ssize_t)size && got == given && back[0] == 'v',
 		      "vmsplice of more than a pipe holds");
+		while (vmsplice(p[1], &iov, 1, SPLICE_F_NONBLOCK) > 0)
+			;
+		CHECK(errno == EAGAIN, "vmsplice into a full pipe that does not wait");
+		pid = split();
+		if (!pid) {
+			usleep(20000);
+			MUST(read(p[0], back, size));
+			_exit(0);
+		}
+		CHECK(vmsplice(p[1], &iov, 1, 0) > 0, "vmsplice into a full pipe that waits");
+		wait_for(pid);
+		fcntl(p[0], F_SETFL, O_NONBLOCK);
+		while (read(p[0], back, size) > 0)
+			;
+		fcntl(p[0], F_SETFL, 0);
 	}
 	signal(SIGPIPE, SIG_IGN);
 	close(up[0]);
