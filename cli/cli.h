@@ -29,6 +29,8 @@ struct options {
 	const char *trace; /* NULL: none */
 	const char *samples; /* NULL: none */
 	bool progress;
+	bool dump_tables;
+	const char *dump_file; /* NULL: standard error */
 	bool fill_4k;
 	bool verbose;
 	bool wait; /* for guests left in the background */

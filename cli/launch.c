@@ -429,9 +429,23 @@ static bool have_user_dispatch(void)
 	return !prctl(PR_SET_SYSCALL_USER_DISPATCH, 0 /* off */, 0, 0, 0);
 }
 
+static int open_dump(const struct options *o)
+{
+	int fd = -1;
+
+	if (o->dump_tables && !o->dump_file)
+		fd = dup(STDERR_FILENO);
+	if (o->dump_file) {
+		fd = open(o->dump_file, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0666);
+		if (fd < 0)
+			die(EXIT_QUIRE, "--dump-page-tables=%s: %s", o->dump_file, strerror(errno));
+	}
+	return fd;
+}
+
 static void build(struct machine *m, int keeper_fd)
 {
-	int floor = choose_fd_floor(), log_fd = dup(STDERR_FILENO);
+	int floor = choose_fd_floor(), log_fd = dup(STDERR_FILENO), dump_fd = open_dump(m->opt);
 	int ram_fd = move_fd(open_ram(m), floor);
 	uint64_t data = load_kernel(m, ram_fd);
 	struct machine_params *p = &m->shared->params;
@@ -446,6 +460,7 @@ static void build(struct machine *m, int keeper_fd)
 	if (log_fd < 0)
 		log_fd = open("/dev/null", O_WRONLY);
 	p->log_fd = move_fd(log_fd, floor + 2);
+	p->dump_fd = dump_fd < 0 ? -1 : move_fd(dump_fd, floor + 3);
 	p->fd_floor = floor;
 	p->fail_slab = m->opt->fail_slab;
 	p->fail_page = m->opt->fail_page;

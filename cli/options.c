@@ -41,6 +41,9 @@ static const char help[] =
 	"reclaim)\n"
 	"                    into FILE: CSV with a head line, or JSON if its name ends in .json\n"
 	"  --progress        the same, in short, as a line on the terminal while the program runs\n"
+	"  --dump-page-tables[=FILE]\n"
+	"                    write each process's page tables, level by level, before it ends or\n"
+	"                    starts another program, to FILE or standard error\n"
 	"  --fill 4k|auto    pages that a fault fills: always one, or more when the program goes\n"
 	"                    through its memory in sequence; default auto. With 4k every system\n"
 	"                    call is a signal, too: no page is there but the program's own\n"
@@ -190,6 +193,7 @@ enum {
 	OPT_TRACE,
 	OPT_SAMPLES,
 	OPT_PROGRESS,
+	OPT_DUMP,
 	OPT_FILL,
 	OPT_FALLBACK,
 	OPT_FAIL,
@@ -205,6 +209,7 @@ static const struct option long_options[] = {
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "samples", required_argument, NULL, OPT_SAMPLES },
 	{ "progress", no_argument, NULL, OPT_PROGRESS },
+	{ "dump-page-tables", optional_argument, NULL, OPT_DUMP },
 	{ "fill", required_argument, NULL, OPT_FILL },
 	{ "fallback", required_argument, NULL, OPT_FALLBACK },
 	{ "fail", required_argument, NULL, OPT_FAIL },
@@ -261,6 +266,10 @@ static void take_option(struct options *o, int option)
 		o->progress = isatty(STDERR_FILENO);
 		if (!o->progress)
 			complain("--progress: standard error is no terminal, nothing is shown");
+		break;
+	case OPT_DUMP:
+		o->dump_tables = true;
+		o->dump_file = optarg;
 		break;
 	case OPT_FILL:
 		o->fill_4k = parse_choice("fill", optarg, fills) == 0;

@@ -51,6 +51,7 @@ static const struct proc_file pid_files[] = {
 	{ "oom_adj", PROC_PID_OOM_ADJ },
 	{ "limits", PROC_PID_LIMITS },
 	{ "numa_maps", PROC_PID_NUMA_MAPS },
+	{ "page_tables", PROC_PID_PAGE_TABLES },
 	{ "clear_refs", PROC_PID_CLEAR_REFS },
 	{ "pagemap", PROC_PID_PAGEMAP },
 	{ "map_files", PROC_PID_MAP_FILES },
@@ -260,6 +261,9 @@ static int show_pid(struct seq_file *m, enum proc_kind kind, struct proc_task *t
 		return 0;
 	case PROC_PID_NUMA_MAPS:
 		pid_numa_maps_show(m, t);
+		return 0;
+	case PROC_PID_PAGE_TABLES:
+		pid_page_tables_show(m, t);
 		return 0;
 	case PROC_PID_OOM_SCORE:
 		pid_oom_score_show(m, t);

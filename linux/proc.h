@@ -56,6 +56,9 @@ void pid_smaps_rollup_show(struct seq_file *m, struct proc_task *t);
 /* proc_numa_maps.c */
 void pid_numa_maps_show(struct seq_file *m, struct proc_task *t);
 
+/* proc_page_tables.c */
+void pid_page_tables_show(struct seq_file *m, struct proc_task *t);
+
 /* proc_clear_refs.c: what write(2) returns. May sleep. */
 long pid_clear_refs_write(struct proc_task *t, const char *text, size_t len);
 

@@ -39,6 +39,13 @@ void seq_write(struct seq_file *m, const void *data, size_t len)
 	m->count += len;
 }
 
+void seq_release(struct seq_file *m)
+{
+	kvfree(m->buf);
+	m->buf = NULL;
+	m->size = m->count = 0;
+}
+
 void seq_puts(struct seq_file *m, const char *s)
 {
 	seq_write(m, s, strlen(s));

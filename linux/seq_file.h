@@ -20,6 +20,8 @@ struct seq_file {
 __printf(2, 3) void seq_printf(struct seq_file *m, const char *fmt, ...);
 void seq_write(struct seq_file *m, const void *data, size_t len);
 void seq_puts(struct seq_file *m, const char *s);
+/* Gives the text back. */
+void seq_release(struct seq_file *m);
 /* Control characters, backslashes and what else is in esc as \ooo. */
 void seq_escape(struct seq_file *m, const char *s, const char *esc);
 /* Spaces up to column `to` of the line that begins at offset `line`. */

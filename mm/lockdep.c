@@ -15,6 +15,7 @@
 enum lock_rank {
 	RANK_UNCHECKED = 1, /* of a test */
 	RANK_SWAPON,
+	RANK_DUMP,
 	RANK_SLAB_MUTEX,
 	RANK_MMAP,
 	RANK_SHM,
@@ -48,6 +49,7 @@ static const struct {
 	bool nests; /* in another one of its kind, in an order of their own */
 } classes[] = {
 	{ "swapon_mutex", RANK_SWAPON, false },
+	{ "dump_lock", RANK_DUMP, false },
 	{ "swap_lock", RANK_SWAP, false },
 	{ "si->lock", RANK_SWAP_AREA, false },
 	{ "slab_mutex", RANK_SLAB_MUTEX, false },

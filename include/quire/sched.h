@@ -304,6 +304,7 @@ enum proc_kind {
 	PROC_PID_OOM_ADJ,
 	PROC_PID_LIMITS,
 	PROC_PID_NUMA_MAPS,
+	PROC_PID_PAGE_TABLES,
 	PROC_PID_CLEAR_REFS,
 	PROC_PID_PAGEMAP,
 	PROC_PID_MAP_FILES,
@@ -334,6 +335,12 @@ bool proc_is_sysctl_name(const char *name);
  * it. May sleep.
  */
 long proc_write(enum proc_kind kind, pid_t pid, u64 pos, const char *text, size_t len);
+/*
+ * The page tables of mm, which task runs, as /proc/<pid>/page_tables shows them, under a head line that says before
+ * what. write() is called several times, with mmap_lock held. May sleep. 0 or -ENOMEM: the text ended early.
+ */
+int dump_page_tables(struct task_struct *task, struct mm_struct *mm, const char *when,
+		     void (*write)(const char *text, size_t len));
 /*
  * /proc/<pid>/map_files. The file of the VMA that has this name there, with a reference (fput()).
  * -ENOENT. May sleep.

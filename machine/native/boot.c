@@ -78,6 +78,7 @@ static long do_boot(void *unused)
 		fork_init();
 		futex_init();
 		ipc_init();
+		dump_init();
 		tlb_init();
 		callsite_init();
 		exec_init();

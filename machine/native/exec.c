@@ -162,6 +162,8 @@ static void begin_new_exec(struct native_task *t, struct linux_binprm *bprm)
 	futex_exec_task(&t->task);
 	if (old)
 		record_image(t->hmm, old);
+	if (old)
+		dump_image(t, old, "exec");
 	complete_vfork(t);
 	hmm_detach(t->hmm);
 	hmm_forget_devices(t->hmm);

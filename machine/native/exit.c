@@ -94,6 +94,7 @@ static struct core_frame *process_exit(struct native_task *t, int wait_status)
 
 	hmm_wait_alone(t);
 	record_image(hmm, mm);
+	dump_image(t, mm, "exit");
 	record_end(t, wait_status);
 	trace(TRACE_EXIT, 0, (u64)wait_status, trace_clock());
 	__atomic_store_n(&hmm->dying, true, __ATOMIC_SEQ_CST);

@@ -394,6 +394,10 @@ long first_exec(struct native_task *t, const char *path, char **argv, char **env
 void hmm_wait_alone(struct native_task *t); /* until the other threads' stacks are unused */
 void exec_thread_left(struct hmm *hmm);
 
+/* dump.c: the tables of an image that ends, by what is in `when`; the caller is its last user. May sleep. */
+void dump_init(void);
+void dump_image(struct native_task *t, struct mm_struct *mm, const char *when);
+
 /* record.c: what the report will say of a process */
 void record_begin(struct native_task *t, pid_t parent);
 void record_image(struct hmm *hmm, struct mm_struct *mm); /* an image ends: exec, exit */

@@ -161,14 +161,14 @@ static bool is_range(const char *name)
 static bool may_be_ours(const char *name)
 {
 	static const char *const names[] = {
-		"auxv",	       "buddyinfo",  "clear_refs",    "cmdline",      "comm",
-		"cpuinfo",     "environ",    "exe",	      "fd",	      "fdinfo",
-		"kpagecgroup", "kpagecount", "kpageflags",    "limits",	      "loadavg",
-		"map_files",   "maps",	     "mem",	      "meminfo",      "numa_maps",
-		"oom_adj",     "oom_score",  "oom_score_adj", "pagemap",      "pagetypeinfo",
-		"shm",	       "slabinfo",   "smaps",	      "smaps_rollup", "stat",
-		"statm",       "status",     "swaps",	      "vmallocinfo",  "vmstat",
-		"zoneinfo",
+		"auxv",		"buddyinfo",  "clear_refs",    "cmdline",     "comm",
+		"cpuinfo",	"environ",    "exe",	       "fd",	      "fdinfo",
+		"kpagecgroup",	"kpagecount", "kpageflags",    "limits",      "loadavg",
+		"map_files",	"maps",	      "mem",	       "meminfo",     "numa_maps",
+		"oom_adj",	"oom_score",  "oom_score_adj", "page_tables", "pagemap",
+		"pagetypeinfo", "shm",	      "slabinfo",      "smaps",	      "smaps_rollup",
+		"stat",		"statm",      "status",	       "swaps",	      "vmallocinfo",
+		"vmstat",	"zoneinfo",
 	};
 	unsigned long fd;
 
@@ -449,6 +449,13 @@ static bool hidden_fd(const char *path)
 	return !kstrtoul(name, 10, &fd) && fd <= INT_MAX && native_fd_reserved(fd);
 }
 
+/* The host has no such file: who may open it, and what stat() tells of it, is as of its neighbour. */
+static const char *as_pagemap(char *path)
+{
+	strscpy(strrchr(path, '/'), "/pagemap", sizeof("/pagemap"));
+	return path;
+}
+
 static pid_t group_of(pid_t pid)
 {
 	struct task_struct *task;
@@ -513,6 +520,8 @@ static long do_pathcall(struct pathcall *c, struct hc_mem *mem)
 		return SYSCALL_NOT_OURS;
 	if (kind == PROC_PID_EXE)
 		return do_exe(c, mem, pid);
+	if (kind == PROC_PID_PAGE_TABLES && c->use != USE_OPEN)
+		return call_on(c, as_pagemap(path), false);
 	if (c->use != USE_OPEN)
 		return SYSCALL_NOT_OURS;
 	if (kind != PROC_NONE)

@@ -245,10 +245,15 @@ static long open_memfd(unsigned long flags)
 long proc_file_open(struct native_task *t, const char *path, enum proc_kind kind, pid_t pid,
 		    unsigned long flags)
 {
-	/* Whether it may be opened is the host's to say. */
-	long fd = host_syscall(__NR_open, path, flags | HOST_O_CLOEXEC, 0);
+	char host[PROC_PATH_MAX];
+	long fd;
 
 	(void)t;
+	/* Whether it may be opened is the host's to say. Of what it does not have, it is asked for a neighbour. */
+	strscpy(host, path, sizeof(host));
+	if (kind == PROC_PID_PAGE_TABLES)
+		strscpy(strrchr(host, '/'), "/pagemap", sizeof("/pagemap"));
+	fd = host_syscall(__NR_open, host, flags | HOST_O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;
 	host_syscall(__NR_close, fd);

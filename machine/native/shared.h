@@ -24,7 +24,7 @@
 #define KERNEL_END 0x700000000000ul
 
 #define NATIVE_MAX_CPUS 64
-#define NATIVE_NR_FDS 3 /* RAM, keeper, log: consecutive numbers from fd_floor on */
+#define NATIVE_NR_FDS 4 /* RAM, keeper, log, dump: consecutive numbers from fd_floor on */
 #define NATIVE_MAX_SYSCALL 512
 #define NATIVE_EXIT_STOPPED 125 /* exit status of the command when the machine has stopped */
 #define NATIVE_MAX_THREADS 32768
@@ -36,6 +36,7 @@ struct machine_params {
 	int32_t ram_fd; /* descriptors in every guest process */
 	int32_t keeper_fd;
 	int32_t log_fd; /* the command's standard error */
+	int32_t dump_fd; /* page tables are written there before exec and exit; -1: not at all */
 	int32_t fd_floor; /* the machine's descriptors start here */
 	bool fill_4k;
 	bool trace;

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <quire/ptdump.h>
+
 #include "../../linux/ipc.h"
 #include "linux_fixture.h"
 
@@ -789,6 +791,64 @@ static void test_pagetypeinfo(void **state)
 	free(text);
 }
 
+struct seen {
+	struct ptdump_state ptdump;
+	unsigned int tables, runs, pages;
+	struct ptdump_entry last;
+};
+
+static void note_page(struct ptdump_state *st, const struct ptdump_entry *e)
+{
+	struct seen *s = container_of(st, struct seen, ptdump);
+
+	if (e->level > PTDUMP_PTE) {
+		s->tables++;
+	} else {
+		s->runs++;
+		s->pages += e->nr;
+	}
+	assert_int_equal(e->addr >> (PAGE_SHIFT + 9 * (e->level - 1)) & 511, e->index);
+	if (s->last.level > e->level)
+		assert_int_equal(e->table, s->last.val & PTE_PFN_MASK);
+	s->last = *e;
+}
+
+static void test_page_tables(void **state)
+{
+	const unsigned long far = 0x7f0000000000;
+	struct seen s = { .ptdump = { note_page } };
+	char *text;
+
+	(void)state;
+	map_anon(mm, far, 2, MAP_PRIVATE);
+	assert_int_equal(soft_store(mm, far, "x", 1).signo, 0);
+	assert_int_equal(soft_store(mm, BASE + PAGES(3), "x", 1).signo, 0);
+	assert_int_equal(soft_store(mm, BASE + PAGES(9), "x", 1).signo, 0);
+	ptdump_walk_mm(&s.ptdump, mm, 0, TASK_SIZE_MAX);
+	assert_int_equal(s.tables, 6);
+	assert_int_equal(s.tables * PAGE_SIZE, atomic_long_read(&mm->pgtables_bytes));
+	assert_int_equal(s.pages, 3);
+	assert_int_equal(s.runs, 3);
+	s.pages = s.tables = 0;
+	ptdump_walk_mm(&s.ptdump, mm, BASE + PAGES(4), BASE + PAGES(10));
+	assert_int_equal(s.pages, 1);
+	assert_int_equal(s.last.addr, BASE + PAGES(9));
+	ptdump_walk_mm(&s.ptdump, mm, BASE + PAGES(4), BASE + PAGES(4));
+	ptdump_walk_mm(&s.ptdump, mm, TASK_SIZE_MAX, ~0UL);
+	assert_int_equal(s.pages, 1);
+	text = text_of(PROC_PID_PAGE_TABLES, 1000, NULL);
+	assert_int_equal(strncmp(text, "cr3 0x", 6), 0);
+	assert_non_null(
+		strstr(text, " 24 kB of tables below it\npgd[000] 0x0000000000000000 pud 0x"));
+	assert_non_null(strstr(text, "\n      pte[009] 0x0000000010009000 frame 0x"));
+	assert_non_null(strstr(text, " USR RW NX A D\n"));
+	free(text);
+	assert_int_equal(do_mprotect(mm, BASE, PAGES(16), PROT_NONE), 0);
+	text = text_of(PROC_PID_PAGE_TABLES, 1000, NULL);
+	assert_non_null(strstr(text, " PROTNONE\n"));
+	free(text);
+}
+
 /* ---- While things change --------------------------------------------------------------------------- */
 
 static bool stop;
@@ -883,6 +943,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_numa_maps, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_frames, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_pagetypeinfo, machine_up, machine_down),
+		cmocka_unit_test_setup_teardown(test_page_tables, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_changing, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_no_memory, machine_up, machine_down),
 	};
