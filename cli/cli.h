@@ -21,6 +21,14 @@ enum report_kind {
 #define EXIT_CANNOT_RUN 126
 #define EXIT_NOT_FOUND 127
 
+/* One --swap. */
+struct swap_option {
+	const char *text; /* as it was given */
+	uint64_t bytes; /* whole pages */
+	const char *file; /* NULL: a nameless one */
+	int prio; /* -1: none given */
+};
+
 struct options {
 	uint64_t ram; /* bytes */
 	unsigned int cpus; /* 1 ... NATIVE_MAX_CPUS */
@@ -36,6 +44,8 @@ struct options {
 	bool wait; /* for guests left in the background */
 	const char *force_fallback; /* NULL, or a comma list of: memfd, seccomp (for tests) */
 	int64_t fail_slab, fail_page; /* the Nth allocation fails (for tests); 0: none */
+	struct swap_option swap[NATIVE_MAX_SWAPS];
+	unsigned int nr_swaps;
 	char **program; /* argv of the guest */
 };
 
@@ -52,6 +62,7 @@ struct machine {
 	const char *ram_kind; /* "tmpfs with huge pages" or "memfd" */
 	bool huge_ram; /* the former */
 	const char *dispatch_kind; /* "syscall user dispatch" or "seccomp" */
+	int swap_fd[NATIVE_MAX_SWAPS];
 	pid_t first, keeper;
 	FILE *samples; /* NULL: none */
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
@@ -66,6 +77,11 @@ struct machine {
 int machine_run(struct machine *m);
 /* Ends every process of a guest, without the guest kernel. */
 void guests_kill(const struct kernel_shared *shared);
+
+/* swap.c. Opens the files of --swap; closes them again; has the kernel, and the keeper, use them. */
+void swap_open(struct machine *m);
+void swap_close(struct machine *m);
+void swap_start(struct machine *m);
 
 /* keeper.c. In the keeper's own process; does not return. sock: where descriptors come in. */
 void keeper_main(struct machine *m, int sock) __attribute__((noreturn));

@@ -46,6 +46,7 @@ static pthread_cond_t table_grown = PTHREAD_COND_INITIALIZER;
 static struct file_entry {
 	int fd; /* -1: none */
 	bool writable;
+	bool swap; /* its size stays: what lies beyond is an error */
 	char *hold; /* KEEPER_HOLD_WRITE: the file, as it may become; or NULL */
 	bool pipe; /* the write end of one; false again when its readers are known to be gone */
 } * table;
@@ -104,6 +105,23 @@ static void table_set(uint64_t dev, int fd, bool writable, bool pipe)
 		eventfd_write(table_bell, 1);
 	pthread_cond_broadcast(&table_grown);
 	pthread_mutex_unlock(&table_lock);
+}
+
+static void table_mark_swap(uint64_t dev)
+{
+	pthread_mutex_lock(&table_lock);
+	table[dev].swap = true;
+	pthread_mutex_unlock(&table_lock);
+}
+
+static bool table_is_swap(uint64_t dev)
+{
+	bool swap;
+
+	pthread_mutex_lock(&table_lock);
+	swap = dev < table_size && table[dev].swap;
+	pthread_mutex_unlock(&table_lock);
+	return swap;
 }
 
 /* The descriptor, waited for a while; -1. */
@@ -174,6 +192,7 @@ static void table_release(uint64_t dev)
 		close(table[dev].fd);
 		table[dev].fd = -1;
 		table[dev].pipe = false;
+		table[dev].swap = false;
 	}
 	pthread_mutex_unlock(&table_lock);
 }
@@ -203,6 +222,8 @@ static void *receiver(void *arg)
 
 			memcpy(&fd, CMSG_DATA(h), sizeof(fd));
 			table_set(body.dev, fd, body.writable, body.pipe);
+			if (body.swap)
+				table_mark_swap(body.dev);
 		}
 	}
 }
@@ -235,6 +256,8 @@ static int slot_read(const struct keeper_slot *s, int fd)
 			i += (uint32_t)((size_t)got / PAGE); /* short, or the end: ask again */
 			continue;
 		}
+		if ((size_t)got < want && table_is_swap(s->dev))
+			return -EIO;
 		for (size_t at = (size_t)got; at < want; at = (at / PAGE + 1) * PAGE)
 			memset(frame(s->frame[i + at / PAGE]) + at % PAGE, 0, PAGE - at % PAGE);
 		i += n;
@@ -261,14 +284,28 @@ static ssize_t put_bytes(uint64_t dev, int fd, const char *src, size_t len, off_
 	return hold && (unsigned long)pos + len <= HOLD_BYTES ? put_held(hold, src, len, pos) : put;
 }
 
+/* All of the request in one call, if that can be had. */
+static bool write_run(const struct keeper_slot *s, int fd)
+{
+	struct iovec iov[KEEPER_REQ_PAGES];
+
+	for (uint32_t i = 0; i < s->nr; i++)
+		iov[i] = (struct iovec){ frame(s->frame[i]), PAGE };
+	return pwritev(fd, iov, (int)s->nr, (off_t)(s->index * PAGE)) == (ssize_t)(s->nr * PAGE);
+}
+
 /* Never makes the file longer: its size is the guests' business, not that of the page cache. */
 static int slot_write(struct keeper_slot *s, int fd)
 {
 	struct stat st;
+	bool whole;
 
 	if (fstat(fd, &st))
 		return -EIO;
-	for (uint32_t i = 0; i < s->nr; i++) {
+	whole = (s->index + s->nr) * PAGE <= (uint64_t)st.st_size;
+	if (!whole && table_is_swap(s->dev))
+		return -EIO;
+	for (uint32_t i = whole && s->nr > 1 && write_run(s, fd) ? s->nr : 0; i < s->nr; i++) {
 		off_t pos = (off_t)((s->index + i) * PAGE);
 		size_t len = PAGE, done = 0;
 
@@ -504,6 +541,11 @@ void keeper_main(struct machine *m, int sock)
 	if (table_bell < 0) {
 		complain("the keeper has no descriptors left");
 		_exit(EXIT_QUIRE);
+	}
+	for (unsigned int i = 0; i < m->opt->nr_swaps; i++) {
+		/* The first descriptor holds the lock on the file. */
+		table_set(i + 1, dup(m->swap_fd[i]), true, false);
+		table_mark_swap(i + 1);
 	}
 	start(&thread, receiver, &sock);
 	for (int i = 0; i < NR_WORKERS; i++)

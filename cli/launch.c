@@ -480,6 +480,7 @@ static void build(struct machine *m, int keeper_fd)
 	p->minsigstksz = getauxval(AT_MINSIGSTKSZ);
 	p->clktck = (uint64_t)sysconf(_SC_CLK_TCK);
 	p->command_pid = getpid();
+	swap_open(m);
 	err = m->entry->boot(NULL);
 	if (err)
 		die(EXIT_QUIRE, "the machine does not boot with --ram %llu: %s; try more",
@@ -749,6 +750,8 @@ int machine_run(struct machine *m)
 		keeper_main(m, sock[0]);
 	m->shared->params.keeper_pid = m->keeper;
 	close(sock[0]);
+	swap_close(m);
+	swap_start(m);
 	m->first = fork();
 	if (m->first < 0)
 		die(EXIT_QUIRE, "cannot start a process: %s", strerror(errno));

@@ -14,6 +14,10 @@
 #define MIN_RAM (16ull << 20)
 #define MAX_RAM (NATIVE_VMALLOC_BASE - DIRECT_MAP_BASE) /* what the direct map has room for */
 #define RAM_UNIT (2ull << 20)
+#define SWAP_UNIT 4096u
+#define MIN_SWAP (64ull << 10)
+#define MAX_SWAP (8ull << 40) /* a header counts fewer than 2^32 pages */
+#define MAX_PRIO 32767
 
 #define TRY_HELP "try 'quire run --help'"
 
@@ -27,6 +31,10 @@ static const char help[] =
 	"  --ram SIZE        RAM of the machine: a number of bytes, or with the suffix K, M, G or "
 	"T\n"
 	"                    (powers of 1024); 16M to 7T, default 4G\n"
+	"  --swap SIZE[,FILE][,prio=N]\n"
+	"                    swap space; without FILE in a temporary file in $TMPDIR or /var/tmp,\n"
+	"                    else in FILE, which is made, or must be a swap file of that size;\n"
+	"                    what has a higher priority is used first; may be given several times\n"
 	"  --cpus N          virtual CPUs, that is, how many threads of the program may be in the\n"
 	"                    machine's kernel at once; 1 to 64, default: as many CPUs as this\n"
 	"                    process may use\n"
@@ -34,9 +42,8 @@ static const char help[] =
 	"                    default none\n"
 	"  --output FILE     write the report to FILE, not to standard error;\n"
 	"                    without --report: a report in text\n"
-	"  --trace FILE      write every fault, map, unmap, fork, exec, exit, reclaim and swap to "
-	"FILE,\n"
-	"                    as trace JSON for Perfetto or chrome://tracing\n"
+	"  --trace FILE      write every fault, map, unmap, fork, exec, exit, reclaim and swap\n"
+	"                    to FILE, as trace JSON for Perfetto or chrome://tracing\n"
 	"  --samples FILE    figures of the machine each 100 ms (memory by use, faults, swap, "
 	"reclaim)\n"
 	"                    into FILE: CSV with a head line, or JSON if its name ends in .json\n"
@@ -108,10 +115,10 @@ static int suffix_shift(const char *suffix)
 	return 10 * (int)(at - letters + 1);
 }
 
-static uint64_t parse_ram(const char *text)
+/* A number with a suffix. False: it is none; *over: it is too large to be a number of bytes. */
+static bool parse_size(const char *text, uint64_t *bytes, bool *over)
 {
 	unsigned long long number;
-	uint64_t bytes;
 	char *end;
 	int shift;
 
@@ -119,20 +126,72 @@ static uint64_t parse_ram(const char *text)
 	number = strtoull(text, &end, 10);
 	shift = suffix_shift(end);
 	if (!isdigit((unsigned char)*text) || shift < 0)
+		return false;
+	*over = errno == ERANGE || number > UINT64_MAX >> shift;
+	*bytes = *over ? 0 : number << shift;
+	return true;
+}
+
+static uint64_t parse_ram(const char *text)
+{
+	uint64_t bytes;
+	bool over;
+
+	if (!parse_size(text, &bytes, &over))
 		die(EXIT_QUIRE,
 		    "--ram '%s' is not a size: a number with K, M, G or T after it is; " TRY_HELP,
 		    text);
-	if (errno == ERANGE || number > UINT64_MAX >> shift || number << shift > MAX_RAM)
+	if (over || bytes > MAX_RAM)
 		die(EXIT_QUIRE,
 		    "--ram %s is too much: the machine's RAM is mapped at %#lx and must end below "
 		    "%#lx, which is room for %lluT",
 		    text, DIRECT_MAP_BASE, NATIVE_VMALLOC_BASE, (unsigned long long)MAX_RAM >> 40);
-	bytes = number << shift;
 	if (bytes < MIN_RAM)
 		die(EXIT_QUIRE,
 		    "--ram %s is too little: the machine's kernel and one program need %lluM", text,
 		    MIN_RAM >> 20);
 	return (bytes + RAM_UNIT - 1) & ~(RAM_UNIT - 1);
+}
+
+static int parse_prio(const char *swap, const char *text)
+{
+	char *end;
+	long prio = strtol(text, &end, 10);
+
+	if (!isdigit((unsigned char)*text) || *end || prio > MAX_PRIO)
+		die(EXIT_QUIRE, "--swap %s: a priority is a number from 0 to %d", swap, MAX_PRIO);
+	return (int)prio;
+}
+
+/* SIZE[,FILE][,prio=N] */
+static void take_swap(struct options *o, const char *text)
+{
+	struct swap_option *s = &o->swap[o->nr_swaps];
+	char *part, *next = strdup(text);
+	bool over = false;
+
+	if (o->nr_swaps == NATIVE_MAX_SWAPS)
+		die(EXIT_QUIRE, "--swap can be given %d times at most", NATIVE_MAX_SWAPS);
+	*s = (struct swap_option){ .text = text, .prio = -1 };
+	part = strsep(&next, ",");
+	if (!part || !parse_size(part, &s->bytes, &over))
+		die(EXIT_QUIRE,
+		    "--swap '%s' does not begin with a size: a number with K, M, G or T after "
+		    "it; " TRY_HELP,
+		    text);
+	s->bytes &= ~(uint64_t)(SWAP_UNIT - 1);
+	if (over || s->bytes < MIN_SWAP || s->bytes > MAX_SWAP)
+		die(EXIT_QUIRE, "--swap %s: the size must be from %lluK to %lluT", text,
+		    MIN_SWAP >> 10, MAX_SWAP >> 40);
+	while ((part = strsep(&next, ","))) {
+		if (!strncmp(part, "prio=", 5))
+			s->prio = parse_prio(text, part + 5);
+		else if (*part && !s->file)
+			s->file = part;
+		else
+			die(EXIT_QUIRE, "--swap '%s' is not SIZE[,FILE][,prio=N]; " TRY_HELP, text);
+	}
+	o->nr_swaps++;
 }
 
 static unsigned int host_cpus(void)
@@ -187,6 +246,7 @@ static void check_fallback(const char *list)
 
 enum {
 	OPT_RAM = 256,
+	OPT_SWAP,
 	OPT_CPUS,
 	OPT_REPORT,
 	OPT_OUTPUT,
@@ -203,6 +263,7 @@ enum {
 
 static const struct option long_options[] = {
 	{ "ram", required_argument, NULL, OPT_RAM },
+	{ "swap", required_argument, NULL, OPT_SWAP },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "report", required_argument, NULL, OPT_REPORT },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
@@ -246,6 +307,9 @@ static void take_option(struct options *o, int option)
 	switch (option) {
 	case OPT_RAM:
 		o->ram = parse_ram(optarg);
+		break;
+	case OPT_SWAP:
+		take_swap(o, optarg);
 		break;
 	case OPT_CPUS:
 		o->cpus = parse_cpus(optarg);

@@ -82,9 +82,10 @@ int main(int argc, char **argv)
 	check_writable("--trace", options.trace);
 	status = machine_run(&machine);
 	if (machine.leaked) {
-		complain("leaked %llu frames and %llu objects:%s",
+		complain("leaked %llu frames, %llu objects and %llu slots of swap:%s",
 			 (unsigned long long)machine.leak.frames,
-			 (unsigned long long)machine.leak.objects, machine.leak.text);
+			 (unsigned long long)machine.leak.objects,
+			 (unsigned long long)machine.leak.swap_slots, machine.leak.text);
 		status = status ? status : EXIT_QUIRE;
 	}
 	if (machine.first && options.report != REPORT_NONE && report_write(&machine) && !status)

@@ -185,6 +185,8 @@ static json_t *memory_json(const struct report *r)
 		put(events, vm_event_names[e], s->vm_event[e]);
 	put(memory, "total_pages", s->total_pages);
 	put(memory, "free_pages", s->free_pages);
+	put(memory, "swap_pages", s->swap_pages);
+	put(memory, "swap_peak_pages", s->swap_peak_pages);
 	put(memory, "page_cache_pages", s->file_pages);
 	put(memory, "slab_pages", s->slab_pages);
 	put(memory, "page_table_pages", s->pgtable_pages);
@@ -199,9 +201,9 @@ static json_t *leak_json(const struct machine *m)
 {
 	if (!m->leaked)
 		return json_null();
-	return json_pack("{s:I, s:I, s:o}", "frames", (json_int_t)m->leak.frames, "objects",
-			 (json_int_t)m->leak.objects, "text",
-			 text_json(m->leak.text, sizeof(m->leak.text)));
+	return json_pack("{s:I, s:I, s:I, s:o}", "frames", (json_int_t)m->leak.frames, "objects",
+			 (json_int_t)m->leak.objects, "swap_slots", (json_int_t)m->leak.swap_slots,
+			 "text", text_json(m->leak.text, sizeof(m->leak.text)));
 }
 
 void report_json(const struct report *r, FILE *out)

@@ -260,6 +260,14 @@ static void put_memory(const struct report *r, FILE *out)
 	fprintf(out, "  kernel stacks   %s\n", size_text(s->kernel_stack_kb * 1024, a));
 	fprintf(out, "  reclaimed       %s by those who ran out of it\n",
 		size_text(s->vm_event[PGSTEAL_DIRECT] * PAGE_BYTES, a));
+	if (s->swap_pages)
+		fprintf(out, "  swap            %s, %s of it in use at most\n",
+			size_text(s->swap_pages * PAGE_BYTES, a),
+			size_text(s->swap_peak_pages * PAGE_BYTES, b));
+	if (s->vm_event[PSWPIN] || s->vm_event[PSWPOUT])
+		fprintf(out, "  swapped         %s out, %s in\n",
+			size_text(s->vm_event[PSWPOUT] * PAGE_BYTES, a),
+			size_text(s->vm_event[PSWPIN] * PAGE_BYTES, b));
 	if (s->vm_event[OOM_KILL])
 		fprintf(out,
 			"  killed          %" PRIu64
@@ -284,6 +292,8 @@ void report_text(const struct report *r, FILE *out)
 	put_syscalls(r, out);
 	put_memory(r, out);
 	if (m->leaked)
-		fprintf(out, "\nError: leaked %" PRIu64 " frames and %" PRIu64 " objects:%s\n",
-			m->leak.frames, m->leak.objects, m->leak.text);
+		fprintf(out,
+			"\nError: leaked %" PRIu64 " frames, %" PRIu64 " objects and %" PRIu64
+			" slots of swap:%s\n",
+			m->leak.frames, m->leak.objects, m->leak.swap_slots, m->leak.text);
 }

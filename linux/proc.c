@@ -31,6 +31,7 @@ static const struct proc_file system_files[] = {
 	{ "sysvipc/shm", PROC_SYSVIPC_SHM },   { "kpagecount", PROC_KPAGECOUNT },
 	{ "kpageflags", PROC_KPAGEFLAGS },     { "kpagecgroup", PROC_KPAGECGROUP },
 	{ "pagetypeinfo", PROC_PAGETYPEINFO }, { "vmallocinfo", PROC_VMALLOCINFO },
+	{ "swaps", PROC_SWAPS },
 };
 
 static const struct proc_file pid_files[] = {
@@ -196,6 +197,9 @@ static int show_system(struct seq_file *m, enum proc_kind kind, struct host_text
 		return 0;
 	case PROC_VMALLOCINFO:
 		vmallocinfo_show(m);
+		return 0;
+	case PROC_SWAPS:
+		swaps_show(m);
 		return 0;
 	case PROC_SLABINFO:
 		slabinfo_show(m);

@@ -31,6 +31,7 @@ void vmstat_show(struct seq_file *m);
 void buddyinfo_show(struct seq_file *m);
 void zoneinfo_show(struct seq_file *m);
 void pagetypeinfo_show(struct seq_file *m);
+void swaps_show(struct seq_file *m);
 void slabinfo_show(struct seq_file *m);
 void vmallocinfo_show(struct seq_file *m);
 void stat_show(struct seq_file *m, struct host_text host);

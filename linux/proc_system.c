@@ -174,6 +174,42 @@ void vmstat_show(struct seq_file *m)
 		vmstat_line(m, names[i], all_vm_events(i));
 }
 
+/* ---- swaps ------------------------------------------------------------------------------------ */
+
+/* As other texts with a path in a column have it: what would end the column is written in octal. */
+static int swaps_name(struct seq_file *m, const char *name)
+{
+	int len = 0;
+
+	for (; *name; name++) {
+		bool plain = !strchr(" \t\n\\", *name);
+
+		seq_printf(m, plain ? "%c" : "\\%03o", (unsigned char)*name);
+		len += plain ? 1 : 4;
+	}
+	return len;
+}
+
+static void swaps_number(struct seq_file *m, unsigned long kb)
+{
+	seq_printf(m, "%lu\t%s", kb, kb < 10000000 ? "\t" : "");
+}
+
+void swaps_show(struct seq_file *m)
+{
+	struct swap_area_info info;
+
+	seq_puts(m, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+	for (unsigned int i = 0; swap_area_info(i, &info); i++) {
+		int len = swaps_name(m, info.name);
+
+		seq_printf(m, "%*sfile\t\t", len < 40 ? 40 - len : 1, " ");
+		swaps_number(m, pages_to_kb(info.pages));
+		swaps_number(m, pages_to_kb(info.inuse));
+		seq_printf(m, "%d\n", info.prio);
+	}
+}
+
 /* ---- Zones ------------------------------------------------------------------------------------ */
 
 /* Frames that the zone has not grown to are free, and would come as the largest blocks. */

@@ -11,6 +11,7 @@
 #include <quire/sched.h>
 #include <quire/slab.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 #include <quire/unistd.h>
 #include <quire/vmstat.h>
 
@@ -475,7 +476,9 @@ void linux_sysinfo(struct sysinfo *info)
 	info->totalram = totalram_pages() << PAGE_SHIFT;
 	info->freeram = nr_free_pages() << PAGE_SHIFT;
 	info->sharedram = node_page_state(NR_SHMEM) << PAGE_SHIFT;
-	info->bufferram = info->totalswap = info->freeswap = 0;
+	info->bufferram = 0;
+	info->totalswap = READ_ONCE(total_swap_pages) << PAGE_SHIFT;
+	info->freeswap = (unsigned long)max(get_nr_swap_pages(), 0L) << PAGE_SHIFT;
 	info->totalhigh = info->freehigh = 0;
 	info->procs = 0;
 	info->mem_unit = 1;

@@ -14,6 +14,7 @@
 /* Outer to inner. */
 enum lock_rank {
 	RANK_UNCHECKED = 1, /* of a test */
+	RANK_SWAP_FILES,
 	RANK_SWAPON,
 	RANK_DUMP,
 	RANK_SLAB_MUTEX,
@@ -48,6 +49,7 @@ static const struct {
 	enum lock_rank rank;
 	bool nests; /* in another one of its kind, in an order of their own */
 } classes[] = {
+	{ "swap_files_lock", RANK_SWAP_FILES, false },
 	{ "swapon_mutex", RANK_SWAPON, false },
 	{ "dump_lock", RANK_DUMP, false },
 	{ "swap_lock", RANK_SWAP, false },

@@ -36,14 +36,12 @@ static inline unsigned long slot_count(u64 word)
 struct swap_cluster {
 	u64 *table; /* NULL: all slots are free */
 	u32 used; /* words that are not 0 */
-	bool dirty; /* some were used and are free now; to be discarded */
 };
 
 struct swap_info_struct {
 	spinlock_t lock; /* all below but list; inside page_table_lock */
 	bool used; /* the area exists */
 	bool writeok; /* slots may be allocated */
-	bool discard;
 	unsigned int type;
 	int prio;
 	u64 dev;

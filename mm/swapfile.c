@@ -25,6 +25,7 @@
 
 struct swap_info_struct swap_info[MAX_SWAPFILES];
 unsigned long total_swap_pages;
+unsigned long peak_swap_pages;
 
 static LIST_HEAD(swap_active_head);
 static spinlock_t swap_lock; /* the list, total_swap_pages, used of areas */
@@ -38,7 +39,7 @@ void swap_init(void)
 	spin_lock_init(&swap_lock);
 	mutex_init(&swapon_mutex);
 	atomic_long_set(&nr_swap_pages, 0);
-	total_swap_pages = 0;
+	total_swap_pages = peak_swap_pages = 0;
 }
 
 long get_nr_swap_pages(void)
@@ -87,7 +88,6 @@ static void cluster_end(struct swap_info_struct *si, unsigned long c)
 
 	free_page((unsigned long)cluster->table);
 	cluster->table = NULL;
-	cluster->dirty = true;
 	__clear_bit(c, si->room_map);
 	__set_bit(c, si->free_map);
 	if (si->current == c)
@@ -183,6 +183,8 @@ int get_swap_page(u64 word, swp_entry_t *entry)
 		if (!offset)
 			continue;
 		*entry = swp_entry(si->type, offset);
+		peak_swap_pages =
+			max(peak_swap_pages, total_swap_pages - (unsigned long)get_nr_swap_pages());
 		if (++si->stripe == SWAP_STRIPE)
 			requeue_area(si);
 		break;
@@ -420,7 +422,6 @@ static int swapon_locked(u64 dev, const struct swap_header *h, const char *name,
 	si->type = (unsigned int)type;
 	si->dev = dev;
 	si->prio = area_prio(flags);
-	si->discard = flags & SWAP_FLAG_DISCARD;
 	strscpy(si->name, name, sizeof(si->name));
 	err = area_setup(si, h);
 	if (err)
@@ -637,17 +638,10 @@ static void area_disable(struct swap_info_struct *si)
 	spin_unlock(&swap_lock);
 }
 
-static int swapoff_locked(struct swap_info_struct *si)
+static void area_end(struct swap_info_struct *si)
 {
 	struct swap_info_struct gone;
-	int err;
 
-	area_disable(si);
-	err = try_to_unuse(si);
-	if (err) {
-		area_enable(si);
-		return err;
-	}
 	spin_lock(&swap_lock);
 	spin_lock(&si->lock);
 	gone = *si;
@@ -656,6 +650,19 @@ static int swapoff_locked(struct swap_info_struct *si)
 	spin_unlock(&swap_lock);
 	area_free(&gone);
 	machine_block_release(gone.dev);
+}
+
+static int swapoff_locked(struct swap_info_struct *si)
+{
+	int err;
+
+	area_disable(si);
+	err = try_to_unuse(si);
+	if (err) {
+		area_enable(si);
+		return err;
+	}
+	area_end(si);
 	return 0;
 }
 
@@ -672,4 +679,23 @@ int do_swapoff(u64 dev)
 	}
 	mutex_unlock(&swapon_mutex);
 	return err;
+}
+
+unsigned long swap_shutdown(void)
+{
+	unsigned long leaked = 0;
+
+	mutex_lock(&swapon_mutex);
+	for (unsigned int i = 0; i < MAX_SWAPFILES; i++) {
+		struct swap_info_struct *si = &swap_info[i];
+
+		if (!si->used)
+			continue;
+		unuse_cache(si);
+		leaked += si->inuse;
+		area_disable(si);
+		area_end(si);
+	}
+	mutex_unlock(&swapon_mutex);
+	return leaked;
 }

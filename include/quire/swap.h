@@ -101,7 +101,7 @@ static inline swp_entry_t page_swap_entry(const struct page *page)
 
 #define SWAP_FLAG_PREFER 0x8000
 #define SWAP_FLAG_PRIO_MASK 0x7fff
-#define SWAP_FLAG_DISCARD 0x10000
+#define SWAP_FLAGS_VALID 0x7ffff /* discarding is left to the port's storage */
 
 void swap_init(void); /* boot, called by mm_init() */
 
@@ -117,6 +117,12 @@ int do_swapon(u64 dev, u64 bytes, const char *name, int flags);
  */
 int do_swapoff(u64 dev);
 
+/*
+ * The end of the machine: no mm and no shared memory object is left. All areas go; returns how many slots
+ * entries had that are gone without a swap_free().
+ */
+unsigned long swap_shutdown(void);
+
 struct swap_area_info {
 	char name[128];
 	u64 dev;
@@ -128,6 +134,7 @@ bool swap_area_info(unsigned int n, struct swap_area_info *info);
 
 extern unsigned long total_swap_pages; /* slots of all areas */
 long get_nr_swap_pages(void); /* free ones */
+extern unsigned long peak_swap_pages; /* most that were ever in use at a time */
 
 /* ---- Slots -------------------------------------------------------------------------------- */
 

@@ -19,7 +19,7 @@
 #define SCM_RIGHTS 1
 #define MSG_NOSIGNAL 0x4000
 
-static u64 next_dev; /* numbers are not used twice */
+static u64 next_dev; /* numbers are not used twice; the first ones are the command's swap areas */
 
 static int keeper_send(struct keeper_msg body, int fd)
 {
@@ -53,9 +53,14 @@ int native_keeper_add_pipe(u64 blkdev, int fd)
 	return keeper_send((struct keeper_msg){ .dev = blkdev, .pipe = true }, fd);
 }
 
+int native_keeper_add_swap(u64 blkdev, int fd)
+{
+	return keeper_send((struct keeper_msg){ .dev = blkdev, .writable = true, .swap = true }, fd);
+}
+
 u64 native_new_blkdev(void)
 {
-	return __atomic_add_fetch(&next_dev, 1, __ATOMIC_SEQ_CST);
+	return machine_params.nr_swaps + __atomic_add_fetch(&next_dev, 1, __ATOMIC_SEQ_CST);
 }
 
 /* ---- Through a descriptor of this process ------------------------------------------------ */

@@ -10,6 +10,7 @@
 #include <quire/slab.h>
 #include <quire/sprintf.h>
 #include <quire/string.h>
+#include <quire/swap.h>
 #include <quire/trace.h>
 #include <quire/vmalloc.h>
 #include <quire/vmstat.h>
@@ -84,6 +85,7 @@ static long do_boot(void *unused)
 		exec_init();
 		randomize_va_space = machine_params.randomize;
 		native_membarrier_init();
+		native_swap_init();
 		if (machine_params.fill_4k) {
 			anon_fault_max_order = 0;
 			fault_around_order = 0;
@@ -115,6 +117,29 @@ static long do_boot(void *unused)
 static long entry_boot(void *unused)
 {
 	return on_service_stack(do_boot, unused);
+}
+
+static long do_boot_swapon(void *arg)
+{
+	struct native_task *t = current_native();
+	u32 *failed = arg;
+	long err = 0;
+
+	cpu_get(t);
+	for (*failed = 0; *failed < machine_params.nr_swaps; ++*failed) {
+		const struct swap_param *swap = &machine_params.swap[*failed];
+
+		err = do_swapon(*failed + 1, swap->bytes, swap->name, swap->flags);
+		if (err)
+			break;
+	}
+	cpu_put(t);
+	return err;
+}
+
+static long entry_swapon(u32 *failed)
+{
+	return on_service_stack(do_boot_swapon, failed);
 }
 
 /* ---- The first guest --------------------------------------------------------------------- */
@@ -256,6 +281,8 @@ static long do_snapshot(void *arg)
 	}
 	for (unsigned int e = 0; e < NR_VM_EVENT_ITEMS; e++)
 		s->vm_event[e] = all_vm_events(e);
+	s->swap_pages = total_swap_pages;
+	s->swap_peak_pages = peak_swap_pages;
 	s->failed_allocations = (u64)atomic_long_read(&failslab.failed) +
 				(u64)atomic_long_read(&fail_page_alloc.failed);
 	s->file_pages = node_page_state(NR_FILE_PAGES);
@@ -301,14 +328,15 @@ static long do_shutdown(void *arg)
 	ret = inodes_shutdown();
 	if (ret)
 		printk(LOG_ERR, "a file could not be written back: error %d", -ret);
+	out->swap_slots = swap_shutdown();
 	out->objects = settle();
 	free = nr_free_pages();
 	out->frames = free < free_at_boot ? free_at_boot - free : 0;
 	out->objects = out->objects > objects_at_boot ? out->objects - objects_at_boot : 0;
-	if (out->frames || out->objects)
+	if (out->frames || out->objects || out->swap_slots)
 		name_leaks(out);
 	cpu_put(t);
-	return out->frames || out->objects;
+	return out->frames || out->objects || out->swap_slots;
 }
 
 static long entry_shutdown(struct leak_report *out)
@@ -394,6 +422,7 @@ const struct kernel_entry kernel_entry = {
 	.shared = &kernel_shared,
 	.boot = entry_boot,
 	.first_guest = entry_first_guest,
+	.swapon = entry_swapon,
 	.snapshot = entry_snapshot,
 	.sample = native_sample,
 	.shutdown = entry_shutdown,

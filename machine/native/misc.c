@@ -229,6 +229,10 @@ long task_syscall(struct native_task *t, unsigned long nr, const unsigned long *
 		return sys_sysinfo(t, args[0]);
 	case __NR_personality:
 		return sys_personality(t, (u32)args[0]);
+	case __NR_swapon:
+		return native_swapon(t, args[0], (int)args[1]);
+	case __NR_swapoff:
+		return native_swapoff(t, args[0]);
 	case __NR_setuid:
 	case __NR_setreuid:
 	case __NR_setresuid:

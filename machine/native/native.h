@@ -413,6 +413,7 @@ int native_keeper_add(u64 blkdev, int fd, bool writable);
 int native_keeper_add_pipe(u64 blkdev, int fd); /* the write end */
 int native_keeper_poke(u64 blkdev); /* a byte into the pipe; -EPIPE: nobody has the read end */
 int native_keeper_peek(u64 blkdev); /* the same without the byte */
+int native_keeper_add_swap(u64 blkdev, int fd); /* for swapping: transfers beyond its end fail */
 
 /* trap.c */
 void native_kick(struct native_task *t); /* make a task in USER or HOST enter the kernel */
@@ -424,6 +425,11 @@ static inline bool native_fd_reserved(unsigned long fd)
 {
 	return (unsigned int)fd - (unsigned int)native_fd_floor < NATIVE_NR_FDS;
 }
+
+/* swap.c: swapon(2) and swapoff(2). */
+void native_swap_init(void);
+long native_swapon(struct native_task *t, unsigned long path, int flags);
+long native_swapoff(struct native_task *t, unsigned long path);
 
 /* hostcall.c: system calls that reach the host. -ENOSYS for those unknown (and counted). */
 long hostcall(struct native_task *t, unsigned long nr, const unsigned long *args);

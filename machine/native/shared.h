@@ -29,6 +29,14 @@
 #define NATIVE_EXIT_STOPPED 125 /* exit status of the command when the machine has stopped */
 #define NATIVE_MAX_THREADS 32768
 
+/* A swap area that the command has opened: device i + 1 of the keeper's. */
+#define NATIVE_MAX_SWAPS 16
+struct swap_param {
+	uint64_t bytes;
+	int32_t flags; /* as for swapon(2) */
+	char name[128];
+};
+
 struct machine_params {
 	uint64_t ram_bytes;
 	uint64_t kernel_data_bytes; /* the first bytes of RAM: the kernel's data */
@@ -53,6 +61,8 @@ struct machine_params {
 	uint64_t tsc_khz;
 	int32_t command_pid; /* parent of the first guest */
 	int32_t keeper_pid;
+	uint32_t nr_swaps;
+	struct swap_param swap[NATIVE_MAX_SWAPS];
 };
 
 /* Counters for the report, each per virtual CPU; see native_counter_names[] in the command. */
@@ -162,6 +172,7 @@ struct keeper_msg {
 	uint64_t dev;
 	uint32_t writable;
 	uint32_t pipe; /* the write end of one: kept as it is, and kernel_entry.hangup() */
+	uint32_t swap; /* transfers beyond its end are errors */
 };
 
 struct kernel_shared {
@@ -217,6 +228,7 @@ struct machine_snapshot {
 	const char *zone_name[3];
 	uint64_t vm_event[MAX_VM_EVENTS];
 	uint64_t failed_allocations; /* on purpose */
+	uint64_t swap_pages, swap_peak_pages; /* of all areas; most in use at a time */
 	uint64_t file_pages, slab_pages, pgtable_pages, kernel_stack_kb;
 };
 
@@ -224,6 +236,7 @@ struct machine_snapshot {
 struct leak_report {
 	uint64_t frames; /* not returned */
 	uint64_t objects; /* slab objects still allocated */
+	uint64_t swap_slots; /* still named by something that is gone */
 	char text[512]; /* names the caches and uses */
 };
 
@@ -234,6 +247,11 @@ struct kernel_entry {
 	long (*boot)(void *unused);
 	/* The first guest, in its own process; argv, envp of the command's. Does not return. */
 	void (*first_guest)(const char *path, char **argv, char **envp) __attribute__((noreturn));
+	/*
+	 * Puts the swap areas of params to use; the keeper runs. 0, or negative errno, and *failed: which
+	 * it was.
+	 */
+	long (*swapon)(uint32_t *failed);
 	long (*snapshot)(struct machine_snapshot *out);
 	/* NR_SAMPLE_FIELDS figures as they are now. At any time, on any stack. */
 	void (*sample)(uint64_t *out);
