@@ -74,6 +74,9 @@ def test_wrong_values():
     fails(['run', '--fallback', 'memfd,none', 'true'], 125, 'memfd, seccomp')
     for ram in '0', '', '1E', 'G', '0x10000000', '1.5G', ' 64M', '64M ', '99999999G', '18446744073709551616':
         fails(['run', '--ram', ram, 'true'], 125, '--ram')
+    for swap in '', 'x', '1M,,', '1M,a,b', '1M,prio=', '1M,prio=-1', '1M,prio=32768', '1K', '9T', '-1M':
+        fails(['run', '--swap', swap, 'true'], 125, '--swap')
+    fails(['run', *['--swap', '1M'] * 17, 'true'], 125, 'at most')
     for fail in 'failslab', 'failslab=', 'failslab=0', 'failslab=x', 'slab=1', '=1', 'failslab=1x':
         fails(['run', '--fail', fail, 'true'], 125, '--fail')
 
@@ -177,7 +180,7 @@ def test_json_report():
     assert free <= r['memory']['free_pages'] <= r['memory']['total_pages']
     unknown = keys_of(r) - documented_keys()
     assert not unknown, f'not in docs/report.md: {unknown}'
-    absent = documented_keys() - keys_of(r) - {'frames', 'objects', 'text'}
+    absent = documented_keys() - keys_of(r) - {'frames', 'objects', 'swap_slots', 'text'}
     assert not absent, f'in docs/report.md only: {absent}'
 
 
@@ -327,6 +330,97 @@ def test_trace_longer_than_the_ring():
     expect('lost', t['otherData']['lost_events'], 0)
     calls = sum(e['name'] == 'mmap' for e in t['traceEvents'])
     assert calls >= 90000, calls
+
+
+SWAPPER = '''
+import ctypes, mmap, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(name, *args):
+    return 0 if getattr(libc, name)(*args) == 0 else -ctypes.get_errno()
+def pages(value):
+    for i in range(0, len(m), 4096):
+        m[i:i + 8] = (i + value).to_bytes(8, 'little')
+def good(value):
+    return all(int.from_bytes(m[i:i + 8], 'little') == i + value for i in range(0, len(m), 4096))
+def swaps():
+    return [line.split() for line in open('/proc/swaps').read().splitlines()[1:]]
+m = mmap.mmap(-1, 2000 * 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+'''
+
+
+def test_swap():
+    with tempfile.TemporaryDirectory() as d:
+        name = os.path.join(d, 'swap')
+        script = SWAPPER + '''
+pages(5)
+m.madvise(21)
+print(swaps(), good(5))
+m.madvise(21)
+print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmSwap')][0] > '4000')
+'''
+        r = report('--swap', '8M,' + name + ',prio=9', '--swap', '1M', '/usr/bin/python3', '-c', script)
+        expect('slots', r['memory']['swap_pages'], 2047 + 255)
+        expect('leak', r['leak'], None)
+        assert r['memory']['swap_peak_pages'] >= 2000 and r['memory']['vm_events']['pswpin'] >= 2000
+        done = quire('run', '--swap', '8M,' + name + ',prio=9', '/usr/bin/python3', '-c', script)
+        expect('output', done.stdout, f"[['{name}', 'file', '8188', '8000', '9']] True\nTrue\n")
+        fails(['run', '--swap', '4M,' + name, 'true'], 125, 'has 8388608 bytes')
+        with open(name, 'r+b') as f:
+            f.write(bytes(4096))
+        fails(['run', '--swap', '8M,' + name, 'true'], 125, 'is no swap file')
+        fails(['run', '--swap', '8M,' + d, 'true'], 125, 'Is a directory')
+        fails(['run', '--swap', '8M,/dev/zero', 'true'], 125, 'not a regular file')
+        fails(['run', '--swap', '8M,' + d + '/none/swap', 'true'], 125, 'No such file')
+        expect('a file that cannot be', os.listdir(d), ['swap'])
+
+
+def test_swap_in_use():
+    with tempfile.TemporaryDirectory() as d:
+        name = os.path.join(d, 'swap')
+        with subprocess.Popen([QUIRE, 'run', '--swap', '1M,' + name, 'sh', '-c', 'echo; read x'],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as p:
+            p.stdout.readline()
+            fails(['run', '--swap', '1M,' + name, 'true'], 125, 'in use')
+            p.communicate(b'x\n')
+        expect('afterwards', quire('run', '--swap', '1M,' + name, 'true').returncode, 0)
+
+
+def test_swapon():
+    if os.geteuid():
+        return
+    with tempfile.TemporaryDirectory() as d:
+        script = SWAPPER + f'''
+name = '{d}/swap'
+header = bytearray(4096)
+header[1024] = 1
+header[1028:1032] = (4095).to_bytes(4, 'little')
+open(name, 'wb').write(header + bytes(4095 * 4096))
+print(call('swapon', name.encode(), 0), call('swapon', b'/none', 0), call('swapon', b'/tmp', 0),
+      call('swapon', b'/etc/passwd', 1 << 30), call('swapoff', name.encode()))
+header[4086:] = b'SWAPSPACE2'
+open(name, 'r+b').write(header)
+print(call('swapon', name.encode(), 0x8000 | 3), call('swapon', name.encode(), 0))
+print(swaps() == [[name, 'file', '16380', '0', '3']])
+for value in range(4):
+    pages(value)
+    m.madvise(21)
+    print(swaps()[0][3], call('swapoff', name.encode()), swaps(), good(value))
+    print(call('swapon', name.encode(), 0x8000 | 3))
+pages(9)
+m.madvise(21)
+if not os.fork():
+    os.setuid(65534)
+    print(good(9), call('swapoff', name.encode()), call('swapon', name.encode(), 0))
+    os._exit(0)
+os.wait()
+sys.stdout.flush()
+os._exit(0)
+'''
+        done = quire('run', '--ram', '128M', '/usr/bin/python3', '-uc', script)
+        expect('errors', done.stderr, '')
+        expect('output', done.stdout.splitlines(),
+               ['-22 -2 -22 -22 -22', '0 -16', 'True'] + ['8000 0 [] True', '0'] * 4 + ['True -1 -1'])
+        expect('status', done.returncode, 0)
 
 
 def test_fallbacks():

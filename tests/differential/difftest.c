@@ -172,6 +172,8 @@ void run_step(struct ctx *c)
 		return;
 	step_line(c, o->name);
 	o->run(c);
+	if (opt.pageout)
+		windows_pageout();
 	say("\n");
 	say_flush();
 }
@@ -233,8 +235,9 @@ static char *comma_list(const char *s)
 static void usage(void)
 {
 	fputs("usage: difftest [--seed N] [--steps N] [--only N-N,N,..|@FILE] [--skip PATH,..]\n"
-	      "                [--no OP,..] [--dir DIR] [--rss] [--extra] [--vma merged|raw|none]\n"
-	      "                [--lie KIND] [--prefix PATH] [--keep] [--ops]\n",
+	      "                [--no OP,..] [--dir DIR] [--rss] [--extra] [--pageout] [--no-free]\n"
+	      "                [--vma merged|raw|none]"
+	      " [--lie KIND] [--prefix PATH] [--keep] [--ops]\n",
 	      stderr);
 	exit(2);
 }
@@ -257,6 +260,10 @@ static void parse_options(char **argv)
 			opt.rss = true;
 		else if (!strcmp(*a, "--extra"))
 			opt.extra = true;
+		else if (!strcmp(*a, "--no-free"))
+			opt.no_free = true;
+		else if (!strcmp(*a, "--pageout"))
+			opt.pageout = true;
 		else if (!strcmp(*a, "--keep"))
 			opt.keep = true;
 		else if (!strcmp(*a, "--ops"))

@@ -69,6 +69,8 @@ struct options {
 	const char *self;
 	bool rss;
 	bool extra;
+	bool no_free; /* MADV_FREE is MADV_NORMAL */
+	bool pageout; /* send memory to swap at every turn: nobody may notice */
 	bool keep; /* files are left as they are: an exec'ed child */
 	bool vma_raw;
 	bool vma_none;
@@ -138,6 +140,7 @@ enum {
 extern struct window win[NR_WIN];
 extern uintptr_t anchor;
 void windows_init(void);
+void windows_pageout(void);
 uintptr_t pick_page(struct rng *r);
 uintptr_t pick_addr(struct rng *r);
 size_t pick_len(struct rng *r);

@@ -338,12 +338,16 @@ static void advise(struct ctx *c, const struct advice *list, size_t n)
 	const struct advice *a = &list[below(r, n)];
 	uintptr_t addr = pick_addr(r);
 	size_t len = pick_len(r);
+	int value = a->value;
 
+	/* What was freed may be gone or not; who swaps drops it. */
+	if (value == MADV_FREE && opt.no_free)
+		value = MADV_NORMAL;
 	/* madvise walks on over holes: a long range would reach the program itself. */
 	if (addr + len > addr)
 		len = keep_in(addr, len < 1UL << 46 ? len : 1UL << 45);
 	say("%s %s %#lx = ", a->name, pa(addr), len);
-	say("%s", res(sys_madvise(addr, len, a->value)));
+	say("%s", res(sys_madvise(addr, len, value)));
 }
 
 static void op_madvise(struct ctx *c)

@@ -178,6 +178,10 @@ static void op_exec_self(struct ctx *c)
 		argv[10] = "--vma";
 		argv[11] = "none";
 	}
+	if (opt.no_free)
+		argv[opt.vma_none ? 12 : 10] = "--no-free";
+	if (opt.pageout)
+		argv[opt.vma_none ? 13 : 11] = "--pageout"; /* and --no-free */
 	say("\n");
 	say_flush();
 	pid = by_vfork ? vfork() : fork();

@@ -245,6 +245,7 @@ def parse():
     p.add_argument('--max-differences', type=int, default=3)
     p.add_argument('--rss', action='store_true', help='compare memory use, with --fill 4k')
     p.add_argument('--extra', action='store_true', help='rarer calls too')
+    p.add_argument('--swap', help='of the machine, which has to use it at every step')
     p.add_argument('--vma', choices=('merged', 'raw', 'none'), default='merged')
     p.add_argument('--no', default='', metavar='OP,..', help='leave these steps out')
     p.add_argument('--difftest', help='the program')
@@ -264,8 +265,10 @@ def parse():
         o.sides = [Side('host again', after=['--lie', str(o.lie)] if o.lie else [])]
     else:
         fill = ['--fill', '4k'] if o.rss else []
+        swap = ['--swap', o.swap] if o.swap else []
         o.sides = [Side('--cpus ' + n, [o.quire, 'run', '--ram', o.ram, '--cpus', n] + fill +
-                        ['--report', 'none', '--']) for n in o.cpus.split(',')]
+                        swap + ['--report', 'none', '--'],
+                        ['--pageout'] if o.swap else []) for n in o.cpus.split(',')]
     return o
 
 
@@ -276,6 +279,8 @@ def main():
         extra.append('--rss')
     if o.extra:
         extra.append('--extra')
+    if o.swap:
+        extra.append('--no-free')
     if o.no:
         extra += ['--no', o.no]
     extra += ['--vma', o.vma]

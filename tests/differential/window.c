@@ -130,3 +130,19 @@ size_t pick_len(struct rng *r)
 		return (1 + below(r, 4)) * PAGE;
 	}
 }
+
+/*
+ * Locked VMAs end a call, so it is done in pieces; which ones changes from call to call. No step's own
+ * draws are touched.
+ */
+void windows_pageout(void)
+{
+	static unsigned int turn;
+	const uintptr_t piece = 16 * PAGE;
+
+	for (int w = 0; w < NR_WIN; w++)
+		for (uintptr_t at = win[w].start; at < win[w].end; at += piece)
+			if ((at / piece + turn) % 3)
+				madvise((void *)at, piece, 21 /* MADV_PAGEOUT */);
+	turn++;
+}

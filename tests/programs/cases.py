@@ -48,6 +48,10 @@ CASES = [
     guest('shm'),
     guest('sysctl'),
     guest('core'),
+    guest('swap', options=['--ram', '64M', '--swap', '64M'], timeout=120),
+    guest('swap-none', program='swap', timeout=120),
+    guest('swap-little', program='swap', options=['--ram', '64M', '--swap', '1M,prio=1',
+                                                  '--swap', '512K,prio=1'], timeout=120),
     # A file system whose files were used can be unmounted.
     Case('umount', r'''
 exec 2>&1
