@@ -31,6 +31,15 @@ test: setup-test
 check-full: setup-test
 	@[ -f $(TSAN)/build.ninja ] || $(MESON) setup $(TSAN) $(SETUP_OPTIONS) \
 		-Db_sanitize=thread -Db_lundef=false -Doptimization=1
+	@for slab in slab slob; do \
+		[ -f $(BUILD)/$$slab-asan/build.ninja ] || \
+			$(MESON) setup $(BUILD)/$$slab-asan $(SETUP_OPTIONS) -Dslab=$$slab \
+				-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 \
+				-Ddebug_mm=true || exit 1; \
+		[ -f $(BUILD)/$$slab-tsan/build.ninja ] || \
+			$(MESON) setup $(BUILD)/$$slab-tsan $(SETUP_OPTIONS) -Dslab=$$slab \
+				-Db_sanitize=thread -Db_lundef=false -Doptimization=1 || exit 1; \
+	done
 	@tools/run-tests.sh full
 
 bench: all
@@ -42,6 +51,10 @@ setup-test: setup
 	@tools/setup.sh test
 	@[ -f $(ASAN)/build.ninja ] || $(MESON) setup $(ASAN) $(SETUP_OPTIONS) \
 		-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug_mm=true
+	@for slab in slab slob; do \
+		[ -f $(BUILD)/$$slab/build.ninja ] || \
+			$(MESON) setup $(BUILD)/$$slab $(SETUP_OPTIONS) -Dslab=$$slab || exit 1; \
+	done
 
 format:
 	@tools/setup.sh lint

@@ -29,6 +29,8 @@ struct swap_option {
 	int prio; /* -1: none given */
 };
 
+#define KERNEL_ARGS_MAX 512 /* with the end */
+
 struct options {
 	uint64_t ram; /* bytes */
 	unsigned int cpus; /* 1 ... NATIVE_MAX_CPUS */
@@ -43,6 +45,7 @@ struct options {
 	bool verbose;
 	bool wait; /* for guests left in the background */
 	const char *force_fallback; /* NULL, or a comma list of: memfd, seccomp (for tests) */
+	const char *kernel_args; /* shorter than the place for it in machine_params; NULL: none */
 	int64_t fail_slab, fail_page; /* the Nth allocation fails (for tests); 0: none */
 	struct swap_option swap[NATIVE_MAX_SWAPS];
 	unsigned int nr_swaps;

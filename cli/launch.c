@@ -463,6 +463,8 @@ static void build(struct machine *m, int keeper_fd)
 	p->dump_fd = dump_fd < 0 ? -1 : move_fd(dump_fd, floor + 3);
 	p->fd_floor = floor;
 	p->fail_slab = m->opt->fail_slab;
+	if (m->opt->kernel_args)
+		strcpy(p->kernel_args, m->opt->kernel_args);
 	p->fail_page = m->opt->fail_page;
 	p->fill_4k = m->opt->fill_4k;
 	p->trace = m->opt->trace;

@@ -60,6 +60,9 @@ static const char help[] =
 	"                    memfd (RAM is a memfd, not a file system with huge pages), seccomp\n"
 	"                    (a filter catches system calls, not user dispatch), nopatch (every\n"
 	"                    system call is a signal), or several: memfd,seccomp\n"
+	"  --kernel-args TEXT  words for the machine's kernel, as Linux has them: "
+	"slab_debug=FZPU,NAME\n"
+	"                    checks the objects of a slab cache\n"
 	"  --fail POINT=N    for tests: the Nth allocation fails that reaches the point, failslab "
 	"(kernel\n"
 	"                    objects) or fail_page_alloc (pages), from the boot on\n"
@@ -257,6 +260,7 @@ enum {
 	OPT_FILL,
 	OPT_FALLBACK,
 	OPT_FAIL,
+	OPT_KERNEL_ARGS,
 	OPT_VERBOSE,
 	OPT_WAIT
 };
@@ -274,6 +278,7 @@ static const struct option long_options[] = {
 	{ "fill", required_argument, NULL, OPT_FILL },
 	{ "fallback", required_argument, NULL, OPT_FALLBACK },
 	{ "fail", required_argument, NULL, OPT_FAIL },
+	{ "kernel-args", required_argument, NULL, OPT_KERNEL_ARGS },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
 	{ "wait", no_argument, NULL, OPT_WAIT },
 	{ "help", no_argument, NULL, 'h' },
@@ -344,6 +349,11 @@ static void take_option(struct options *o, int option)
 		break;
 	case OPT_FAIL:
 		take_fail(o, optarg);
+		break;
+	case OPT_KERNEL_ARGS:
+		if (strlen(optarg) >= KERNEL_ARGS_MAX)
+			die(EXIT_QUIRE, "--kernel-args: longer than %d bytes", KERNEL_ARGS_MAX - 1);
+		o->kernel_args = optarg;
 		break;
 	case OPT_VERBOSE:
 		o->verbose = true;

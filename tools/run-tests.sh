@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Builds and runs the tests: all suites in the plain build, the unit tests again under
-# AddressSanitizer and UBSan with the core's own checks on. `full` adds the long ones, and the
-# tests of threads under ThreadSanitizer. The last line is "N passed, N failed", counted
+# AddressSanitizer and UBSan with the core's own checks on, a sample with each of the other slab
+# allocators. `full` adds the long ones, the tests of threads under ThreadSanitizer, and all of them
+# with the other slab allocators. The last line is "N passed, N failed", counted
 # from Meson's logs of this run.
 set -u
 
@@ -10,10 +11,13 @@ mode=${1:-fast}
 plain=build
 asan=build/asan
 tsan=build/tsan
-builds=("$plain" "$asan")
+slabs=(build/slab build/slob)
+sanitized_slabs=()
+builds=("$plain" "$asan" "${slabs[@]}")
 skip=(--no-suite full)
 if [ "$mode" = full ]; then
-	builds+=("$tsan")
+	sanitized_slabs=(build/slab-asan build/slob-asan build/slab-tsan build/slob-tsan)
+	builds+=("$tsan" "${sanitized_slabs[@]}")
 	skip=()
 fi
 failed=0
@@ -50,9 +54,14 @@ say_what_is_off() {
 	esac
 }
 
+# The sample does not need everything.
+sample=(quire:executable cow shm threadfork many test_memory test_slab test_slab_debug)
 for dir in "${builds[@]}"; do
 	rm -f "$dir/meson-logs/testlog.json"
-	meson compile -C "$dir" || {
+	targets=()
+	[ "$mode" = full ] || [[ " ${slabs[*]} " != *" $dir "* ]] || targets=("${sample[@]}")
+	[[ " ${sanitized_slabs[*]} " != *" $dir "* ]] || targets=(test_slab test_slab_debug)
+	meson compile -C "$dir" "${targets[@]}" || {
 		echo "build failed: $dir"
 		echo "0 passed, 1 failed"
 		exit 1
@@ -61,10 +70,23 @@ done
 say_what_is_off
 suite "$plain"
 suite "$asan" --suite unit
+for dir in "${slabs[@]}"; do
+	if [ "$mode" = full ]; then
+		suite "$dir" --suite unit --suite program
+	else
+		suite "$dir" --suite sample
+	fi
+done
 if [ "$mode" = full ]; then
 	# ThreadSanitizer's shadow has no room for the addresses that some kernels draw.
 	! setarch -R true 2>/dev/null || runner=(setarch -R)
 	suite "$tsan" --suite threads
+	for dir in "${sanitized_slabs[@]}"; do
+		case $dir in
+		*asan) suite "$dir" test_slab test_slab_debug '10000000 slab operations' ;;
+		*) suite "$dir" test_slab ;;
+		esac
+	done
 fi
 python3 tools/test-summary.py "${builds[@]}" || failed=1
 exit $failed

@@ -6,6 +6,7 @@
  * The command calls from its own libc stack; the core needs a kernel stack with a task at its low
  * end, so each call moves to a service stack. The command makes one call at a time.
  */
+#include <quire/cmdline.h>
 #include <quire/fault-inject.h>
 #include <quire/slab.h>
 #include <quire/sprintf.h>
@@ -72,6 +73,7 @@ static long do_boot(void *unused)
 	native_fd_floor = machine_params.fd_floor;
 	cpu_init(machine_params.nr_cpus);
 	cpu_get(t);
+	strscpy(boot_command_line, machine_params.kernel_args, sizeof(boot_command_line));
 	failslab.nth = (s32)min_t(s64, machine_params.fail_slab, INT_MAX);
 	fail_page_alloc.nth = (s32)min_t(s64, machine_params.fail_page, INT_MAX);
 	ret = mm_init();

@@ -51,6 +51,7 @@ struct machine_params {
 	bool verbose;
 	int32_t randomize; /* the host's randomize_va_space */
 	int64_t fail_slab, fail_page; /* the Nth allocation fails; 0: none */
+	char kernel_args[512]; /* boot_command_line */
 	bool use_seccomp; /* user dispatch is not available */
 	bool patch_calls; /* call sites used often become jumps */
 	bool huge_ram; /* the host maps RAM in huge pages, as far as it has them */

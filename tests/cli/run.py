@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,31 @@ def test_wrong_values():
     fails(['run', *['--swap', '1M'] * 17, 'true'], 125, 'at most')
     for fail in 'failslab', 'failslab=', 'failslab=0', 'failslab=x', 'slab=1', '=1', 'failslab=1x':
         fails(['run', '--fail', fail, 'true'], 125, '--fail')
+    fails(['run', '--kernel-args', 'x' * 512, 'true'], 125, '--kernel-args')
+
+
+def objects_of(cache, *options):
+    """Bytes from one object of the cache to the next."""
+    text = quire('run', *options, 'cat', '/proc/slabinfo').stdout
+    expect('version', text.splitlines()[0], 'slabinfo - version: 2.1')
+    return int(re.search(rf'^{cache} +\d+ +\d+ +(\d+)', text, re.M)[1])
+
+
+def test_slab_debug():
+    expect('plain', objects_of('kmalloc-64'), 64)
+    expect('debugged', objects_of('kmalloc-64', '--kernel-args', 'slab_debug=FZPU,kmalloc-64') > 64, True)
+    expect('another', objects_of('kmalloc-96', '--kernel-args', 'slab_debug=FZPU,kmalloc-64'), 96)
+    done = quire('run', '--kernel-args', 'slab_debug', 'sh', '-c', 'for i in 1 2 3; do ls /; done | sort -u | wc -l')
+    expect('status', done.returncode, 0)
+    expect('nothing is found', done.stderr, '')
+
+
+def test_slabtop():
+    """Where there is one."""
+    if not shutil.which('slabtop'):
+        return
+    text = quire('run', 'slabtop', '-o').stdout
+    expect('caches', re.search(r'^ *\d+ +\d+ +\d+% +[\d.]+K +\d+ +\d+ +\d+K vm_area_struct', text, re.M) is not None, True)
 
 
 def test_status_is_the_programs():

@@ -21,7 +21,7 @@ static void report_kept(enum log_level level, const char *text)
 	snprintf(report + n, sizeof(report) - n, "%s\n", text);
 }
 
-static void boot_with(const char *command_line)
+__maybe_unused static void boot_with(const char *command_line)
 {
 	soft_exit();
 	snprintf(boot_command_line, COMMAND_LINE_SIZE, "%s", command_line);
@@ -34,7 +34,7 @@ static void boot_with(const char *command_line)
 #define assert_reported(text) assert_non_null(strstr(report, text))
 
 /* A write that no compiler may check. */
-noinline __attribute__((no_sanitize("address"))) static void poke(u8 *p, u8 value)
+__maybe_unused noinline __attribute__((no_sanitize("address"))) static void poke(u8 *p, u8 value)
 {
 	*(volatile u8 *)p = value;
 }
