@@ -102,52 +102,57 @@ struct native_task {
 	u32 last_cpu; /* token it had; task.cpu: the one it holds, valid in KERNEL */
 	bool is_service; /* not a guest: the command or the keeper calling into the core */
 	bool has_signal; /* siginfo waits for delivery */
+	bool service_irq;
+	bool fast; /* in a call that came by a jump, and signals are still open (fastcall.c) */
 	struct host_siginfo siginfo;
 	struct host_ucontext *uc; /* frame of the entry into the kernel */
+	u64 enter_tsc;
+
+	/* The system call under way. */
 	bool restart_always; /* -ERESTARTSYS came before the call had begun */
 	bool call_begun; /* -ERESTARTSYS came after that */
 	bool interrupted; /* the host call ended with -EINTR for want of a handler's word */
 	bool timed; /* task.restart.deadline is of this system call */
 	u32 stops_seen; /* hmm->nr_stop_asks when this system call began */
-	bool service_irq;
 	u32 conts_seen; /* hmm->nr_conts when siginfo arrived */
 	bool temp_mask_set; /* sigsuspend: temp_mask is in force instead of blocked */
+	bool clear_sighand; /* CLONE_CLEAR_SIGHAND: tell the host */
+	bool started; /* child_start() is through */
+	bool adopted; /* its host process is gone: a thread of the keeper ends it (reaper.c) */
 	u64 temp_mask;
 	u64 call_mask; /* signals that the call under way is not interrupted by, beyond those blocked */
+	u64 sync_wait; /* rt_sigtimedwait() waits for these */
 	struct sync_queue sync; /* sent to this thread; under hmm->lock */
 	struct sync_queue
 		raised; /* come from the host; the thread's own, also in its signal handler */
-	u64 sync_wait; /* rt_sigtimedwait() waits for these */
 	u64 io_dev; /* machine_block_rw() on this device may use io_fd directly */
 	int io_fd;
-	u32 parent_busy; /* the parent still looks at it: not to be freed */
-	struct native_task *dead_next;
+
 	u32 slot; /* of kernel_shared.thread[] */
 	u32 tid; /* the host's, written by it when the thread starts */
+	u32 parent_busy; /* the parent still looks at it: not to be freed */
 	struct {
 		u64 next; /* the host's robust_list_head */
 		s64 offset;
 		u64 pending;
 		u64 entry;
 	} robust;
-	bool started; /* child_start() is through */
-	bool adopted; /* its host process is gone: a thread of the keeper ends it (reaper.c) */
 	bool cpu_waiting; /* counted as a waiter for a CPU */
-	struct native_task *cloning; /* the child that a clone under way makes */
 	bool parked; /* under hmm->lock; the thread has exited, the host thread waits */
 	u32 park; /* leader waits here when its thread has exited before the group */
+	u32 registered; /* 0, 1 under way, 2 done */
+	struct native_task *dead_next;
 	struct exec_handover *handover;
 	struct vfork_done *vfork_done; /* set and woken when this task execs or exits */
-	unsigned long parent_gs; /* base that the parent's program has set, or 0 */
+
+	/* Of a clone: the parent's side, and the child's. */
+	struct native_task *cloning; /* the child that a clone under way makes */
 	struct hmm *fork_hmm; /* machine_mm_init() attaches it to the mm that dup_mm() makes */
-	u32 registered; /* 0, 1 under way, 2 done */
-	bool clear_sighand; /* CLONE_CLEAR_SIGHAND: tell the host */
-	unsigned long child_settid; /* user address, written by the child itself */
-	unsigned long parent_settid; /* user address in the shared mm, or 0 */
 	struct hmm *fork_parent_hmm; /* with a reference, until the child has started */
 	u64 fork_flush_req; /* flushes of the parent known before the host copied it */
-	u64 enter_tsc;
-	bool fast; /* in a call that came by a jump, and signals are still open (fastcall.c) */
+	unsigned long parent_gs; /* base that the parent's program has set, or 0 */
+	unsigned long child_settid; /* user address, written by the child itself */
+	unsigned long parent_settid; /* user address in the shared mm, or 0 */
 	struct native_task *self;
 #ifdef CONFIG_DEBUG_VM
 	struct held_locks held_locks;

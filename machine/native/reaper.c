@@ -212,10 +212,9 @@ static struct native_task *next_of(const struct hmm *hmm, u32 *n)
 
 static bool process_is_gone(const struct hmm *hmm)
 {
-	struct native_task *t;
 	bool any = false;
 
-	for (u32 n = 0; (t = next_of(hmm, &n)); n++) {
+	for (u32 n = 0; next_of(hmm, &n); n++) {
 		struct thread_slot slot = slot_read(n);
 		pid_t tgid = hmm->tgid ? hmm->tgid : (pid_t)slot.word;
 
