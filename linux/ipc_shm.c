@@ -342,6 +342,7 @@ const struct vm_operations_struct *shm_vm_ops(void)
 		.open = shm_open,
 		.close = shm_close,
 		.fault = shmem_fault,
+		.map_pages = filemap_map_pages,
 	};
 
 	return &ops;

@@ -521,6 +521,27 @@ static vm_fault_t filemap_fault(struct vm_fault *vmf)
 	return major ? VM_FAULT_MAJOR : 0;
 }
 
+void filemap_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
+{
+	struct address_space *mapping = &vmf->vma->vm_file->f_inode->i_data;
+	pgoff_t eof = mapping_end(mapping);
+	pte_t *ptep = vmf->pte - (vmf->pgoff - first);
+
+	for (; first <= last && first < eof; first++, ptep++) {
+		struct page *page;
+
+		if (!pte_none(ptep_get(ptep)))
+			continue;
+		page = find_get_page(mapping, first);
+		if (!page)
+			continue;
+		if (PageUptodate(page))
+			map_page_around(vmf, first, page);
+		else
+			put_page(page);
+	}
+}
+
 /* No dirt where it could never be written back. */
 static vm_fault_t filemap_page_mkwrite(struct vm_fault *vmf)
 {
@@ -540,6 +561,7 @@ static void filemap_unmapped(struct vm_area_struct *vma)
 const struct vm_operations_struct generic_file_vm_ops = {
 	.unmapped = filemap_unmapped,
 	.fault = filemap_fault,
+	.map_pages = filemap_map_pages,
 	.page_mkwrite = filemap_page_mkwrite,
 };
 

@@ -822,36 +822,32 @@ static void set_backed_pte(struct vm_fault *vmf, pte_t *ptep, struct page *page,
 	count_mm_event(vmf_mm(vmf), MM_EV_FILE, 1);
 }
 
+void map_page_around(struct vm_fault *vmf, pgoff_t pgoff, struct page *page)
+{
+	pte_t *ptep = vmf->pte + (long)(pgoff - vmf->pgoff);
+
+	if (!pte_none(ptep_get(ptep))) {
+		put_page(page);
+		return;
+	}
+	set_backed_pte(vmf, ptep, page, pfn_pte(page_to_pfn(page), vmf->vma->vm_page_prot),
+		       vmf->delta);
+}
+
 /*
- * Map what the cache holds beside a page that was read: programs read on. mapping->lock and
+ * What is at hand beside a page that was read: programs read on. The lock of ->fault() and
  * page_table_lock held.
  */
 static void do_fault_around(struct vm_fault *vmf, struct mm_delta *delta)
 {
 	struct vm_area_struct *vma = vmf->vma;
-	struct address_space *mapping = vma_mapping(vma);
 	unsigned long size = PAGE_SIZE << fault_around_order;
 	unsigned long addr = max(vmf->address & ~(size - 1), vma->vm_start);
 	unsigned long end = min((vmf->address & ~(size - 1)) + size, vma->vm_end);
-	pte_t *ptep = vmf->pte - ((vmf->address - addr) >> PAGE_SHIFT);
-	pgoff_t index = linear_page_index(vma, addr);
-	pgoff_t eof = ((u64)mapping->host->i_size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 
-	for (; addr < end && index < eof; addr += PAGE_SIZE, ptep++, index++) {
-		struct page *page;
-
-		if (!pte_none(ptep_get(ptep)))
-			continue;
-		page = find_get_page(mapping, index);
-		if (!page)
-			continue;
-		if (!PageUptodate(page)) {
-			put_page(page);
-			continue;
-		}
-		set_backed_pte(vmf, ptep, page, pfn_pte(page_to_pfn(page), vma->vm_page_prot),
-			       delta);
-	}
+	vmf->delta = delta;
+	vma->vm_ops->map_pages(vmf, linear_page_index(vma, addr),
+			       linear_page_index(vma, end - PAGE_SIZE));
 }
 
 /*
@@ -868,7 +864,7 @@ static vm_fault_t finish_fault(struct vm_fault *vmf, struct page *page, bool aro
 	mapped = pte_none(ptep_get(vmf->pte));
 	if (mapped) {
 		set_backed_pte(vmf, vmf->pte, page, mk_fault_pte(vmf, page_to_pfn(page)), &delta);
-		if (around && fault_around_order && vmf->vma->vm_file &&
+		if (around && fault_around_order && vmf->vma->vm_ops->map_pages &&
 		    !userfaultfd_armed(vmf->vma))
 			do_fault_around(vmf, &delta);
 		mm_delta_add(mm, &delta);

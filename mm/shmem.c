@@ -250,4 +250,5 @@ vm_fault_t shmem_fault(struct vm_fault *vmf)
 
 const struct vm_operations_struct shmem_vm_ops = {
 	.fault = shmem_fault,
+	.map_pages = filemap_map_pages,
 };

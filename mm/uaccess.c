@@ -65,14 +65,15 @@ static bool vma_may_be_accessed(const struct vm_area_struct *vma, bool write)
 	return vma_permits(vma, write ? FOLL_WRITE : 0);
 }
 
-/* A VMA without frames: its own operation, if it has one. mmap_lock held. */
+/* A VMA without frames, or without this one: its own operation, if it has one. mmap_lock held. */
 static bool access_special(struct vm_area_struct *vma, struct user_access *ua)
 {
 	bool write = ua->foll & FOLL_WRITE;
 	size_t len = min(ua->left, vma->vm_end - ua->addr);
 	long n;
 
-	if (ua->kind == ACCESS_CLEAR || !vma_may_be_accessed(vma, write))
+	if (ua->kind == ACCESS_CLEAR || !vma_may_be_accessed(vma, write) || !vma->vm_ops ||
+	    !vma->vm_ops->access)
 		return false;
 	n = vma->vm_ops->access(vma, ua->addr, ua->buf, len, write);
 	if (n > 0) {
@@ -96,7 +97,7 @@ static bool access_vma(struct vm_area_struct *vma, struct user_access *ua)
 		size_t len = min(ua->left, PAGE_SIZE - (ua->addr & ~PAGE_MASK));
 
 		if (!access_page(vma, ua, len))
-			return false;
+			return ua->foll & FOLL_FORCE && access_special(vma, ua);
 	}
 	return true;
 }

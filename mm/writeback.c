@@ -18,6 +18,9 @@
 
 bool set_page_dirty(struct page *page)
 {
+	/* Nobody's page cache: whose it is knows that it may have been written. */
+	if (!page->mapping)
+		return false;
 	if (test_and_set_bit(PG_dirty, &page->flags))
 		return false;
 	if (!PageSwapBacked(page)) {

@@ -98,6 +98,7 @@ struct vm_fault {
 	pte_t *pte;
 	pte_t orig_pte;
 	struct page *page; /* what ->fault() found; with a reference, mapping->lock held */
+	struct mm_delta *delta; /* memory.c's */
 };
 
 /* How a kind of mapping behaves. All called with mmap_lock held. */
@@ -114,8 +115,8 @@ struct vm_operations_struct {
 	int (*mprotect)(struct vm_area_struct *vma, unsigned long start, unsigned long end,
 			vm_flags_t newflags);
 	/*
-	 * Copy len bytes at addr from or (write) to a VM_PFNMAP VMA, which has no frames that the core could
-	 * do it with. Bytes copied, or negative errno.
+	 * Copy len bytes at addr from or (write) to a VMA whose pages the core cannot get: of a VM_PFNMAP
+	 * one always, of another for a debugger where ->fault() found none. Bytes copied, or negative errno.
 	 */
 	long (*access)(struct vm_area_struct *vma, unsigned long addr, void *buf, size_t len,
 		       bool write);
@@ -126,6 +127,11 @@ struct vm_operations_struct {
 	 */
 	vm_fault_t (*fault)(struct vm_fault *vmf);
 	/*
+	 * After ->fault() of a read: enter pages [first, last] that are at hand by map_page_around().
+	 * The lock that ->fault() took and page_table_lock are held: may not sleep.
+	 */
+	void (*map_pages)(struct vm_fault *vmf, pgoff_t first, pgoff_t last);
+	/*
 	 * The shared page vmf->page is about to become writable; mapping->lock held before and
 	 * after. 0 or VM_FAULT_SIGBUS, _OOM. The caller then does set_page_dirty(). Objects that are
 	 * never written back have none: their pages are writable from the first.
@@ -133,6 +139,11 @@ struct vm_operations_struct {
 	vm_fault_t (*page_mkwrite)(struct vm_fault *vmf);
 	const char *(*name)(struct vm_area_struct *vma); /* for /proc/<pid>/maps */
 };
+
+/* For ->map_pages: page, whose reference it takes, goes where pgoff is, unless something is there. */
+void map_page_around(struct vm_fault *vmf, pgoff_t pgoff, struct page *page);
+/* ->map_pages of what is in the page cache of the VMA's file. */
+void filemap_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last);
 
 extern const struct vm_operations_struct generic_file_vm_ops; /* regular files */
 extern const struct vm_operations_struct shmem_vm_ops; /* shared memory objects */
