@@ -47,13 +47,28 @@ static long get_user_bytes(struct task_struct *task, void *dst, unsigned long sr
 /* ---- Mappings ------------------------------------------------------------------------------- */
 
 /* What can be said without the memory manager about MAP_HUGETLB: there are no huge pages. */
-static long refuse_hugetlb(unsigned long flags)
+static long refuse_hugetlb(struct mm_struct *mm, unsigned long addr, unsigned long len,
+			   unsigned long flags)
 {
-	unsigned long shift = flags >> 26 & 63;
+	unsigned long shift = flags >> 26 & 63 ?: 21, size = 1UL << shift, type = flags & MAP_TYPE;
+	bool taken;
 
-	if (!(flags & MAP_ANONYMOUS))
+	if (!(flags & MAP_ANONYMOUS) || (shift != 21 && shift != 30) || !ALIGN(len, size))
 		return -EINVAL;
-	return shift == 0 || shift == 21 || shift == 30 ? -ENOMEM : -EINVAL;
+	len = ALIGN(len, size);
+	if (len > mm->task_size)
+		return -ENOMEM;
+	if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
+		if (addr % size)
+			return -EINVAL;
+		down_read(&mm->mmap_lock);
+		taken = find_vma_intersection(mm, addr, addr + len);
+		up_read(&mm->mmap_lock);
+		if (flags & MAP_FIXED_NOREPLACE && taken)
+			return -EEXIST;
+	}
+	return type == MAP_SHARED || type == MAP_PRIVATE || type == MAP_SHARED_VALIDATE ? -ENOMEM
+											: -EINVAL;
 }
 
 SYSCALL(mmap)
@@ -71,7 +86,7 @@ SYSCALL(mmap)
 	if (flags & MAP_HUGETLB) {
 		if (file)
 			fput(file);
-		return refuse_hugetlb(flags);
+		return refuse_hugetlb(task->mm, args[0], args[1], flags);
 	}
 	ret = do_mmap(task->mm, file, args[0], args[1], args[2], flags, args[5] >> PAGE_SHIFT,
 		      &populate);

@@ -134,7 +134,7 @@ static bool listed(const char *list, const char *word)
 	return list && strstr(list, key);
 }
 
-static const struct op *const tables[] = { map_ops, file_ops, proc_ops, look_ops };
+static const struct op *const tables[] = { map_ops, file_ops, proc_ops, look_ops, rare_ops };
 
 static const struct op *pick_op(struct ctx *c)
 {

@@ -109,7 +109,7 @@ struct fault {
 
 extern struct options opt;
 extern struct files files;
-extern const struct op map_ops[], file_ops[], proc_ops[], look_ops[];
+extern const struct op map_ops[], file_ops[], proc_ops[], look_ops[], rare_ops[];
 
 /* difftest.c */
 uint64_t rnd(struct rng *r);

@@ -62,6 +62,7 @@ static bool parse_area(const char *line, struct area *a)
 	snprintf(a->name, sizeof(a->name), "%.*s", (int)(end - base), base);
 	/* A private mapping of /dev/zero is anonymous memory: its offset is its address. */
 	a->file = ino != 0 && !(a->perms[3] == 'p' && !strcmp(a->name, "zero"));
+	a->file |= !strncmp(a->name, "SYSV", 4); /* whose number may be 0 */
 	return true;
 }
 
