@@ -70,30 +70,31 @@ static long put_nodes(struct task_struct *task, unsigned long umask, unsigned lo
 	return copy_to_mm(task->mm, umask, &nodes, min(bytes, sizeof(nodes))) ? -EFAULT : 0;
 }
 
-/* The policy that mode, with its flags, and a mask in the program's memory come to. */
-static int get_policy(struct task_struct *task, u32 mode, unsigned long umask,
-		      unsigned long maxnode, struct mempolicy *pol)
+/* Takes the flags off a mode. -EINVAL: there is no such mode, or not with these. */
+static int split_mode(u32 *mode, u32 *flags)
 {
-	u32 flags = mode & MPOL_MODE_FLAGS;
-	u64 nodes;
-	int err;
-
-	mode &= ~MPOL_MODE_FLAGS;
-	if (mode >= MPOL_MAX || (flags & MPOL_USER_NODEMASK_FLAGS) == MPOL_USER_NODEMASK_FLAGS)
+	*flags = *mode & MPOL_MODE_FLAGS;
+	*mode &= ~MPOL_MODE_FLAGS;
+	if (*mode >= MPOL_MAX || (*flags & MPOL_USER_NODEMASK_FLAGS) == MPOL_USER_NODEMASK_FLAGS)
 		return -EINVAL;
-	if (flags & MPOL_F_NUMA_BALANCING && mode != MPOL_BIND && mode != MPOL_PREFERRED_MANY)
+	if (*flags & MPOL_F_NUMA_BALANCING && *mode != MPOL_BIND && *mode != MPOL_PREFERRED_MANY)
 		return -EINVAL;
-	err = get_nodes(task, umask, maxnode, &nodes);
-	return err ? err : mpol_init(pol, mode, flags, nodes);
+	return 0;
 }
 
 /* ---- Policies ------------------------------------------------------------------------------- */
 
 long numa_set_mempolicy(struct task_struct *task, const unsigned long *args)
 {
+	u32 mode = (u32)args[0], flags;
 	struct mempolicy pol;
-	int err = get_policy(task, (u32)args[0], args[1], args[2], &pol);
+	u64 nodes;
+	int err = split_mode(&mode, &flags);
 
+	if (!err)
+		err = get_nodes(task, args[1], args[2], &nodes);
+	if (!err)
+		err = mpol_init(&pol, mode, flags, nodes);
 	if (!err)
 		task->mempolicy = pol;
 	return err;
@@ -167,15 +168,25 @@ long numa_get_mempolicy(struct task_struct *task, const unsigned long *args)
 /* Pages are where the policy wants them already, so MPOL_MF_MOVE and MPOL_MF_STRICT find nothing wrong. */
 long numa_mbind(struct task_struct *task, const unsigned long *args)
 {
+	u32 mode = (u32)args[2], flags;
 	struct mempolicy pol;
-	int err = get_policy(task, (u32)args[2], args[3], args[4], &pol);
+	u64 nodes;
+	int err = split_mode(&mode, &flags);
 
+	if (!err)
+		err = get_nodes(task, args[3], args[4], &nodes);
 	if (err)
 		return err;
 	if (args[5] & ~(unsigned long)MPOL_MF_VALID)
 		return -EINVAL;
 	if (args[5] & MPOL_MF_MOVE_ALL && !machine_capable(CAP_SYS_NICE))
 		return -EPERM;
+	/* Of no range no policy is wrong. */
+	if (PAGE_ALIGNED(args[0]) && !PAGE_ALIGN(args[1]))
+		return 0;
+	err = mpol_init(&pol, mode, flags, nodes);
+	if (err)
+		return err;
 	return do_mbind(task->mm, args[0], args[1], &pol);
 }
 

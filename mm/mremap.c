@@ -259,12 +259,14 @@ static unsigned long mremap_to(struct vma_remap *r)
 }
 
 /*
- * /dev/zero, as on Linux, has a say in where it is mapped: a move of several VMAs might not get the
- * places it asks for.
+ * /dev/zero and System V segments, as on Linux, have a say in where they are mapped: a move of several VMAs
+ * might not get the places it asks for.
  */
 static bool vma_multi_allowed(const struct vm_area_struct *vma)
 {
-	return !vma->vm_file || vma->vm_file->f_inode->i_kind != INODE_ZERO;
+	const struct inode *inode = vma->vm_file ? vma->vm_file->f_inode : NULL;
+
+	return !inode || (inode->i_kind != INODE_ZERO && !inode->i_vm_ops);
 }
 
 /* Several VMAs, each of its own, at the distances they have now. */

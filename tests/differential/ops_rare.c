@@ -398,8 +398,8 @@ static void on_signal(int sig)
 }
 
 /*
- * A handler that takes steps, on a stack of its own that lies in a window: what is there, if anything, may be
- * written over or missing. In a child, which may die of it.
+ * A handler that takes steps; or one on a stack of its own in a window, of which only some pages are there. In
+ * a child, which may die of it.
  */
 static void op_signal(struct ctx *c)
 {
@@ -421,6 +421,14 @@ static void op_signal(struct ctx *c)
 		struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_ONSTACK };
 
 		if (windowed) {
+			unsigned long pages = below(r, 5);
+
+			/* Private: what a frame looks like is not for others to see. */
+			munmap((void *)at, 16 * PAGE);
+			if (pages)
+				mmap((void *)(at + (16 - pages) * PAGE), pages * PAGE,
+				     PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 			/* Nothing but the first steps of a handler: its frame is too large to be looked at. */
 			struct sigaction quit = { .sa_handler = _exit, .sa_flags = SA_ONSTACK };
 

@@ -207,6 +207,9 @@ static void test_mbind(void)
 	SAY(bind_(0, 0, MPOL_BIND, &m0, 64, 0));
 	SAY(bind_(50, 0, MPOL_BIND, &m0, 64, 0));
 	SAY(bind_(0, 0, 99, &m0, 64, 0));
+	SAY(bind_(0, 0, MPOL_DEFAULT, &m01, 64, 0));
+	SAY(bind_(0, 1, MPOL_DEFAULT, &m01, 64, 0));
+	SAY(bind_(50, 1, MPOL_DEFAULT, &m01, 64, 0));
 	SAY(syscall(SYS_mbind, at(0) + 1, PAGE, MPOL_BIND, &m0, 64, 0));
 	SAY(syscall(SYS_mbind, at(0), 1, MPOL_BIND, &m0, 64, 0));
 	SAY(syscall(SYS_mbind, at(0), -1UL, MPOL_BIND, &m0, 64, 0));

@@ -216,6 +216,28 @@ static void seen(void)
 	MUST(shmctl(id, IPC_RMID, NULL));
 }
 
+/* A segment moves alone, but not as one of several mappings. */
+static void moving_with_others(void)
+{
+	int id = make(2 * PAGE, 0600);
+	char *area = (char *)0x200000000000UL;
+
+	MUST(shmat(id, area, 0));
+	MUST(mmap(area + 2 * PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		  0));
+	printf("with others: %s",
+	       err((long)mremap(area, 3 * PAGE, 3 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+				area + 16 * PAGE)));
+	printf(", with a hole: %s",
+	       err((long)mremap(area, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+				area + 16 * PAGE)));
+	printf(", beyond it: %s\n",
+	       err((long)mremap(area + 16 * PAGE, 3 * PAGE, 3 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+				area + 32 * PAGE)));
+	MUST(munmap(area, 64 * PAGE));
+	MUST(shmctl(id, IPC_RMID, NULL));
+}
+
 int main(int argc, char **argv)
 {
 	(void)argv;
@@ -228,5 +250,6 @@ int main(int argc, char **argv)
 	moving();
 	others();
 	seen();
+	moving_with_others();
 	return 0;
 }
