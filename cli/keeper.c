@@ -344,6 +344,20 @@ static int pipe_poke(int fd)
 	return write(fd, "", 1) < 0 ? -errno : 0;
 }
 
+static int file_hole(const struct keeper_slot *s, int fd)
+{
+	off_t pos = (off_t)(s->index * PAGE), data = lseek(fd, pos, SEEK_DATA);
+
+	return data < 0 ? errno == ENXIO : data >= pos + (off_t)PAGE;
+}
+
+static int file_punch(const struct keeper_slot *s, int fd)
+{
+	off_t pos = (off_t)(s->index * PAGE), len = (off_t)((s->frame[0] - s->index + 1) * PAGE);
+
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, pos, len) ? -errno : 0;
+}
+
 static int slot_do(struct keeper_slot *s)
 {
 	int fd;
@@ -370,6 +384,10 @@ static int slot_do(struct keeper_slot *s)
 		return pipe_poke(fd);
 	case KEEPER_PEEK:
 		return pipe_peek(fd);
+	case KEEPER_HOLE:
+		return file_hole(s, fd);
+	case KEEPER_PUNCH:
+		return file_punch(s, fd);
 	default:
 		return fsync(fd) ? -EIO : 0;
 	}

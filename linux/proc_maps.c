@@ -235,14 +235,15 @@ static void show_vm_flags(struct seq_file *m, vm_flags_t flags)
 		vm_flags_t flag;
 		char name[3];
 	} names[] = {
-		{ VM_READ, "rd" },	 { VM_WRITE, "wr" },	   { VM_EXEC, "ex" },
-		{ VM_SHARED, "sh" },	 { VM_MAYREAD, "mr" },	   { VM_MAYWRITE, "mw" },
-		{ VM_MAYEXEC, "me" },	 { VM_MAYSHARE, "ms" },	   { VM_GROWSDOWN, "gd" },
-		{ VM_PFNMAP, "pf" },	 { VM_LOCKED, "lo" },	   { VM_IO, "io" },
-		{ VM_SEQ_READ, "sr" },	 { VM_RAND_READ, "rr" },   { VM_DONTCOPY, "dc" },
-		{ VM_DONTEXPAND, "de" }, { VM_LOCKONFAULT, "lf" }, { VM_ACCOUNT, "ac" },
-		{ VM_NORESERVE, "nr" },	 { VM_WIPEONFORK, "wf" },  { VM_DONTDUMP, "dd" },
-		{ VM_HUGEPAGE, "hg" },	 { VM_NOHUGEPAGE, "nh" },  { VM_MERGEABLE, "mg" },
+		{ VM_READ, "rd" },	   { VM_WRITE, "wr" },	     { VM_EXEC, "ex" },
+		{ VM_SHARED, "sh" },	   { VM_MAYREAD, "mr" },     { VM_MAYWRITE, "mw" },
+		{ VM_MAYEXEC, "me" },	   { VM_MAYSHARE, "ms" },    { VM_GROWSDOWN, "gd" },
+		{ VM_PFNMAP, "pf" },	   { VM_LOCKED, "lo" },	     { VM_IO, "io" },
+		{ VM_SEQ_READ, "sr" },	   { VM_RAND_READ, "rr" },   { VM_DONTCOPY, "dc" },
+		{ VM_DONTEXPAND, "de" },   { VM_LOCKONFAULT, "lf" }, { VM_ACCOUNT, "ac" },
+		{ VM_NORESERVE, "nr" },	   { VM_WIPEONFORK, "wf" },  { VM_DONTDUMP, "dd" },
+		{ VM_HUGEPAGE, "hg" },	   { VM_NOHUGEPAGE, "nh" },  { VM_MERGEABLE, "mg" },
+		{ VM_UFFD_MISSING, "um" }, { VM_UFFD_WP, "uw" },     { VM_UFFD_MINOR, "ui" },
 	};
 
 	seq_puts(m, "VmFlags: ");
@@ -312,6 +313,7 @@ void pid_smaps_rollup_show(struct seq_file *m, struct proc_task *t)
 /* ---- pagemap ---------------------------------------------------------------------------------- */
 
 #define PM_MMAP_EXCLUSIVE (1ull << 56)
+#define PM_UFFD_WP (1ull << 57)
 #define PM_FILE (1ull << 61)
 #define PM_SWAP (1ull << 62)
 /* Of a page in swap: its area, and its offset in it. */
@@ -324,18 +326,18 @@ static u64 pagemap_entry(struct mm_struct *mm, unsigned long addr)
 {
 	pte_t *ptep = pte_lookup(mm, addr);
 	pte_t pte = ptep ? ptep_get(ptep) : __pte(0);
+	u64 wp = pte_uffd_wp(pte) ? PM_UFFD_WP : 0, entry;
 	struct page *page;
-	u64 entry;
 
 	if (is_swap_pte(pte)) {
 		swp_entry_t swp = pte_to_swp_entry(pte);
 
 		entry = swp_type(swp) | (u64)swp_offset(swp) << PM_SWAP_OFFSET_SHIFT;
-		return PM_SWAP | (entry & ((1ull << PM_PFN_BITS) - 1));
+		return wp | PM_SWAP | (entry & ((1ull << PM_PFN_BITS) - 1));
 	}
 	if (!pte_present(pte))
-		return 0;
-	entry = PM_PRESENT | pte_pfn(pte);
+		return wp;
+	entry = wp | PM_PRESENT | pte_pfn(pte);
 	if (!pte_has_page(pte))
 		return entry;
 	page = pfn_to_page(pte_pfn(pte));

@@ -15,12 +15,14 @@
 	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP |     \
 	 UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_MISSING_HUGETLBFS | UFFD_FEATURE_MISSING_SHMEM | \
 	 UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_SIGBUS | UFFD_FEATURE_THREAD_ID |                 \
-	 UFFD_FEATURE_MINOR_HUGETLBFS | UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_EXACT_ADDRESS)
+	 UFFD_FEATURE_MINOR_HUGETLBFS | UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_EXACT_ADDRESS |    \
+	 UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_POISON |     \
+	 UFFD_FEATURE_WP_ASYNC)
 #define UFFD_API_IOCTLS \
 	(1ull << _UFFDIO_REGISTER | 1ull << _UFFDIO_UNREGISTER | 1ull << _UFFDIO_API)
 #define UFFD_API_RANGE_IOCTLS                                                     \
 	(1ull << _UFFDIO_WAKE | 1ull << _UFFDIO_COPY | 1ull << _UFFDIO_ZEROPAGE | \
-	 1ull << _UFFDIO_WRITEPROTECT | 1ull << _UFFDIO_CONTINUE)
+	 1ull << _UFFDIO_WRITEPROTECT | 1ull << _UFFDIO_CONTINUE | 1ull << _UFFDIO_POISON)
 #define UFFDIO_REGISTER_MODES \
 	(UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MINOR)
 
@@ -67,6 +69,8 @@ static long uffd_api(struct task_struct *task, struct userfaultfd_ctx *ctx, unsi
 		return -EFAULT;
 	err = api_check(&api);
 	features = (u32)api.features | UFFD_FEATURE_INITIALIZED;
+	if (features & UFFD_FEATURE_WP_ASYNC)
+		features |= UFFD_FEATURE_WP_UNPOPULATED;
 	if (err)
 		api = (struct uffdio_api){ 0 };
 	else
@@ -175,7 +179,10 @@ static long uffd_copy(struct task_struct *task, struct userfaultfd_ctx *ctx, uns
 static long uffd_fill(struct task_struct *task, struct userfaultfd_ctx *ctx, u32 cmd,
 		      unsigned long arg)
 {
-	bool zero = cmd == UFFDIO_ZEROPAGE;
+	enum mfill_mode mode = cmd == UFFDIO_ZEROPAGE	? MFILL_ATOMIC_ZEROPAGE
+			       : cmd == UFFDIO_CONTINUE ? MFILL_ATOMIC_CONTINUE
+							: MFILL_ATOMIC_POISON;
+	u64 modes = UFFDIO_MODE_DONTWAKE | (cmd == UFFDIO_CONTINUE ? UFFDIO_MODE_WP : 0);
 	unsigned long uresult = arg + offsetof(struct uffdio_fill, done);
 	struct uffdio_fill fill;
 
@@ -183,12 +190,10 @@ static long uffd_fill(struct task_struct *task, struct userfaultfd_ctx *ctx, u32
 		return put_result(task, uresult, -EAGAIN) ?: -EAGAIN;
 	if (copy_from_mm(task->mm, &fill, arg, offsetof(struct uffdio_fill, done)))
 		return -EFAULT;
-	if (validate_range(ctx->mm, fill.range.start, fill.range.len) ||
-	    fill.mode & ~(UFFDIO_MODE_DONTWAKE | (zero ? 0 : UFFDIO_MODE_WP)))
+	if (validate_range(ctx->mm, fill.range.start, fill.range.len) || fill.mode & ~modes)
 		return -EINVAL;
 	return fill_done(task, ctx, uresult,
-			 mfill(ctx, zero ? MFILL_ATOMIC_ZEROPAGE : MFILL_ATOMIC_CONTINUE, task, 0,
-			       &fill.range, fill.mode & UFFDIO_MODE_WP),
+			 mfill(ctx, mode, task, 0, &fill.range, fill.mode & UFFDIO_MODE_WP),
 			 &fill.range, !(fill.mode & UFFDIO_MODE_DONTWAKE));
 }
 
@@ -236,6 +241,7 @@ long userfaultfd_ioctl(struct task_struct *task, struct userfaultfd_ctx *ctx, u3
 		return uffd_copy(task, ctx, arg);
 	case UFFDIO_ZEROPAGE:
 	case UFFDIO_CONTINUE:
+	case UFFDIO_POISON:
 		return uffd_fill(task, ctx, cmd, arg);
 	case UFFDIO_WRITEPROTECT:
 		return uffd_writeprotect(task, ctx, arg);

@@ -511,7 +511,8 @@ static vm_fault_t filemap_fault(struct vm_fault *vmf)
 
 	mutex_lock(&mapping->lock);
 	if (vmf->pgoff < mapping_end(mapping))
-		page = filemap_get_page(mapping, vmf->pgoff, !(vma->vm_flags & VM_RAND_READ),
+		page = filemap_get_page(mapping, vmf->pgoff,
+					!(vma->vm_flags & VM_RAND_READ) && !mapping->host->i_uffd,
 					&major);
 	if (IS_ERR(page)) {
 		mutex_unlock(&mapping->lock);

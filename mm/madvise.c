@@ -241,9 +241,11 @@ static int madvise_remove(struct vm_area_struct *vma, unsigned long start, unsig
 	ihold(inode);
 	vma = announce_remove(vma, start, end);
 	mutex_lock(&inode->i_data.lock);
-	if (inode->i_kind == INODE_SHMEM)
+	if (inode->i_kind == INODE_SHMEM || inode->i_tmpfs)
 		truncate_pagecache_range_locked(inode, first, last);
-	else
+	if (inode->i_tmpfs)
+		err = machine_block_punch(inode->i_blkdev, first, last);
+	else if (inode->i_kind != INODE_SHMEM)
 		err = zero_file_range(&inode->i_data, first, last);
 	mutex_unlock(&inode->i_data.lock);
 	iput(inode);

@@ -777,8 +777,12 @@ static vm_fault_t do_wp_page(struct vm_fault *vmf)
 	unsigned int order;
 
 	if (unlikely(userfaultfd_pte_wp(vmf->vma, vmf->orig_pte))) {
+		bool async = userfaultfd_wp_async(vmf->vma);
+
+		if (async)
+			ptep_clear_bits(vmf->pte, _PAGE_UFFD_WP);
 		spin_unlock(&mm->page_table_lock);
-		return handle_userfault(vmf, VM_UFFD_WP);
+		return async ? FAULT_AGAIN : handle_userfault(vmf, VM_UFFD_WP);
 	}
 	if (!page) {
 		if (pte_is_zero_page(vmf->orig_pte) && vma_is_anonymous(vmf->vma))
@@ -936,28 +940,27 @@ static vm_fault_t do_shared_fault(struct vm_fault *vmf)
 static vm_fault_t do_shmem_userfault(struct vm_fault *vmf)
 {
 	struct address_space *mapping = vma_mapping(vmf->vma);
-	struct page *page;
-	bool inside;
+	bool inside, there;
 
+	if (likely(!(vmf->vma->vm_flags & (VM_UFFD_MISSING | VM_UFFD_MINOR))))
+		return 0;
 	mutex_lock(&mapping->lock);
 	inside = vmf->pgoff < ((u64)mapping->host->i_size + PAGE_SIZE - 1) >> PAGE_SHIFT;
-	page = xa_load(&mapping->i_pages, vmf->pgoff);
+	there = inside && shmem_has_page(mapping, vmf->pgoff);
 	mutex_unlock(&mapping->lock);
-	if (page && userfaultfd_minor(vmf->vma))
+	if (there && userfaultfd_minor(vmf->vma))
 		return handle_userfault(vmf, VM_UFFD_MINOR);
-	if (!page && inside && userfaultfd_missing(vmf->vma))
+	if (inside && !there && userfaultfd_missing(vmf->vma))
 		return handle_userfault(vmf, VM_UFFD_MISSING);
 	return 0;
 }
 
 static vm_fault_t do_fault(struct vm_fault *vmf)
 {
-	if (unlikely(vmf->vma->vm_flags & (VM_UFFD_MISSING | VM_UFFD_MINOR))) {
-		vm_fault_t ret = do_shmem_userfault(vmf);
+	vm_fault_t ret = do_shmem_userfault(vmf);
 
-		if (ret)
-			return ret;
-	}
+	if (unlikely(ret))
+		return ret;
 	if (!vmf_write(vmf))
 		return do_read_fault(vmf);
 	return vmf->vma->vm_flags & VM_SHARED ? do_shared_fault(vmf) : do_cow_fault(vmf);
@@ -1068,6 +1071,68 @@ static vm_fault_t do_swap_page(struct vm_fault *vmf)
 	return major ? ret | VM_FAULT_MAJOR : ret;
 }
 
+/* ---- Markers ------------------------------------------------------------------------------ */
+
+/*
+ * What is behind a marker of write protection is mapped with that protection, for reading: a write then
+ * is a fault of its own. page_table_lock held, left without.
+ */
+static vm_fault_t do_anon_marker(struct vm_fault *vmf)
+{
+	const unsigned long zero_pages = 1UL << ZERO_FOLIO_ORDER;
+	unsigned long pfn = zero_pfn + ((vmf->address >> PAGE_SHIFT) & (zero_pages - 1));
+	pte_t pte = pte_mkspecial(pfn_pte(pfn, vmf->vma->vm_page_prot));
+	bool missing = userfaultfd_missing(vmf->vma);
+
+	if (!missing)
+		set_pte(vmf->pte, pte_mkuffd_wp(pte));
+	spin_unlock(&vmf_mm(vmf)->page_table_lock);
+	return missing ? handle_userfault(vmf, VM_UFFD_MISSING) : FAULT_AGAIN;
+}
+
+static vm_fault_t do_file_marker(struct vm_fault *vmf)
+{
+	struct mm_struct *mm = vmf_mm(vmf);
+	struct mm_delta delta = { 0 };
+	vm_fault_t ret;
+	bool same;
+
+	spin_unlock(&mm->page_table_lock);
+	ret = do_shmem_userfault(vmf);
+	if (!ret)
+		ret = vma_fault(vmf);
+	if (ret & (VM_FAULT_ERROR | VM_FAULT_RETRY))
+		return ret;
+	spin_lock(&mm->page_table_lock);
+	same = pte_unchanged(vmf);
+	if (same) {
+		set_backed_pte(
+			vmf, vmf->pte, vmf->page,
+			pte_mkuffd_wp(pfn_pte(page_to_pfn(vmf->page), vmf->vma->vm_page_prot)),
+			&delta);
+		mm_delta_add(mm, &delta);
+	}
+	spin_unlock(&mm->page_table_lock);
+	unlock_mapping(vmf->vma);
+	if (!same)
+		put_page(vmf->page);
+	return FAULT_AGAIN;
+}
+
+static vm_fault_t do_pte_marker(struct vm_fault *vmf)
+{
+	struct mm_struct *mm = vmf_mm(vmf);
+	bool poison = pte_val(vmf->orig_pte) & _PAGE_POISON;
+
+	if (!poison && userfaultfd_wp(vmf->vma))
+		return vma_is_anonymous(vmf->vma) ? do_anon_marker(vmf) : do_file_marker(vmf);
+	/* Of a VMA that is not registered so any more. */
+	if (!poison)
+		set_pte(vmf->pte, __pte(0));
+	spin_unlock(&mm->page_table_lock);
+	return poison ? VM_FAULT_HWPOISON : FAULT_AGAIN;
+}
+
 /* ---- The fault ---------------------------------------------------------------------------- */
 
 static vm_fault_t handle_pte_fault(struct vm_fault *vmf)
@@ -1088,7 +1153,7 @@ static vm_fault_t handle_pte_fault(struct vm_fault *vmf)
 		return anon ? handle_userfault(vmf, VM_UFFD_MISSING) : do_fault(vmf);
 	}
 	if (unlikely(!pte_present(vmf->orig_pte)))
-		return do_swap_page(vmf);
+		return is_pte_marker(vmf->orig_pte) ? do_pte_marker(vmf) : do_swap_page(vmf);
 	if (vmf_write(vmf) && !pte_write(vmf->orig_pte))
 		return do_wp_page(vmf);
 	return finish_access(vmf);

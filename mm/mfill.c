@@ -81,7 +81,8 @@ static int mfill_install_pte(const struct mfill *fill, struct vm_area_struct *vm
 	if (fill->wp)
 		pte = pte_mkuffd_wp(pte);
 	spin_lock(&mm->page_table_lock);
-	if (!pte_none(ptep_get(ptep))) {
+	/* Contents may take the place of a marker. */
+	if (!pte_none(ptep_get(ptep)) && !(page && is_pte_marker(ptep_get(ptep)))) {
 		err = -EEXIST;
 	} else {
 		if (anon) {
@@ -95,6 +96,12 @@ static int mfill_install_pte(const struct mfill *fill, struct vm_area_struct *vm
 	}
 	spin_unlock(&mm->page_table_lock);
 	return err;
+}
+
+/* Nothing but the entry: any access to the page is an error from now on. */
+static int mfill_poison(const struct mfill *fill, struct vm_area_struct *vma, unsigned long addr)
+{
+	return mfill_install_pte(fill, vma, addr, NULL, false, make_pte_marker(_PAGE_POISON));
 }
 
 /* The entry for a page that is filled in. A page of the object is written only where it is shared. */
@@ -130,6 +137,26 @@ static int mfill_zero(const struct mfill *fill, struct vm_area_struct *vma, unsi
 	return mfill_install_pte(fill, vma, addr, NULL, false, pte_mkspecial(pte_wrprotect(pte)));
 }
 
+/* mapping->lock held. page becomes the object's at index. */
+static int shmem_enter_page(struct address_space *mapping, pgoff_t index, struct page *page)
+{
+	int err;
+
+	if (shmem_has_page(mapping, index))
+		return -EEXIST;
+	if (mapping->host->i_kind == INODE_SHMEM)
+		__SetPageSwapBacked(page);
+	err = add_to_page_cache(page, mapping, index, GFP_KERNEL);
+	if (err)
+		return err;
+	if (mapping->host->i_kind == INODE_SHMEM)
+		mod_node_page_state(NR_SHMEM, 1);
+	else
+		set_page_dirty(page);
+	lru_cache_add(page);
+	return 0;
+}
+
 /* mapping->lock held. page becomes the object's at the place of addr, and is mapped there. */
 static int mfill_shmem_locked(const struct mfill *fill, struct vm_area_struct *vma,
 			      unsigned long addr, struct page *page)
@@ -140,12 +167,9 @@ static int mfill_shmem_locked(const struct mfill *fill, struct vm_area_struct *v
 
 	if (index >= mapping_pages(mapping))
 		return -EFAULT;
-	__SetPageSwapBacked(page);
-	err = add_to_page_cache(page, mapping, index, GFP_KERNEL);
+	err = shmem_enter_page(mapping, index, page);
 	if (err)
-		return err == -EBUSY ? -EEXIST : err;
-	mod_node_page_state(NR_SHMEM, 1);
-	lru_cache_add(page);
+		return err;
 	get_page(page);
 	err = mfill_install_pte(fill, vma, addr, page, false, mfill_pte(vma, page, true));
 	if (err) {
@@ -167,21 +191,33 @@ static int mfill_shmem(const struct mfill *fill, struct vm_area_struct *vma, uns
 	return err;
 }
 
+/* mapping->lock held. The page that the object has at index, with a reference; -EFAULT: none. */
+static struct page *mfill_existing(struct address_space *mapping, pgoff_t index)
+{
+	bool major;
+
+	if (index >= mapping_pages(mapping) || !shmem_has_page(mapping, index))
+		return ERR_PTR(-EFAULT);
+	if (mapping->host->i_kind == INODE_SHMEM)
+		return shmem_get_page(mapping, index, &major);
+	return filemap_get_page(mapping, index, false, &major);
+}
+
 /* What the object holds at the place of addr is mapped there. */
 static int mfill_continue(const struct mfill *fill, struct vm_area_struct *vma, unsigned long addr)
 {
 	struct address_space *mapping = &vma->vm_file->f_inode->i_data;
 	pgoff_t index = linear_page_index(vma, addr);
-	struct page *page = ERR_PTR(-EFAULT);
-	bool major;
+	struct page *page;
 	int err;
 
 	mutex_lock(&mapping->lock);
-	if (index < mapping_pages(mapping) && xa_load(&mapping->i_pages, index))
-		page = shmem_get_page(mapping, index, &major);
+	page = mfill_existing(mapping, index);
 	if (IS_ERR(page)) {
 		err = PTR_ERR(page) == -ENOMEM ? -ENOMEM : -EFAULT;
 	} else {
+		if (mapping->host->i_tmpfs && vma->vm_flags & VM_SHARED)
+			set_page_dirty(page);
 		err = mfill_install_pte(fill, vma, addr, page, false, mfill_pte(vma, page, true));
 		if (err)
 			put_page(page);
@@ -200,6 +236,8 @@ static int mfill_page(const struct mfill *fill, unsigned long addr, struct page 
 		return (int)PTR_ERR(vma);
 	if (fill->mode == MFILL_ATOMIC_CONTINUE) {
 		err = mfill_continue(fill, vma, addr);
+	} else if (fill->mode == MFILL_ATOMIC_POISON) {
+		err = mfill_poison(fill, vma, addr);
 	} else if (vma->vm_flags & VM_SHARED) {
 		err = mfill_shmem(fill, vma, addr, page);
 	} else if (fill->mode == MFILL_ATOMIC_ZEROPAGE) {
@@ -244,7 +282,7 @@ long mfill_atomic(struct userfaultfd_ctx *ctx, enum mfill_mode mode, unsigned lo
 		return PTR_ERR(vma);
 	up_read(&ctx->mm->mmap_lock);
 	for (done = 0; !err && done < len; done += err ? 0 : PAGE_SIZE) {
-		if (mode == MFILL_ATOMIC_CONTINUE)
+		if (mode == MFILL_ATOMIC_CONTINUE || mode == MFILL_ATOMIC_POISON)
 			err = mfill_page(&fill, dst + done, NULL);
 		else
 			err = mfill_copy_page(&fill, dst + done, src_mm, src + done);
@@ -257,12 +295,20 @@ long mfill_atomic(struct userfaultfd_ctx *ctx, enum mfill_mode mode, unsigned lo
 /* ---- Write protection --------------------------------------------------------------------- */
 
 /* page_table_lock held. */
-static void wp_pte(pte_t *ptep, unsigned long addr, bool enable, struct tlb_hull *hull)
+static void wp_pte(pte_t *ptep, unsigned long addr, bool enable, bool markers,
+		   struct tlb_hull *hull)
 {
 	pte_t pte = ptep_get(ptep);
 
-	if (pte_none(pte))
+	if (pte_none(pte) && enable && markers)
+		set_pte(ptep, make_pte_marker(_PAGE_UFFD_WP));
+	if (pte_none(pte) || (is_pte_marker(pte) && !pte_uffd_wp(pte)))
 		return;
+	if (is_pte_marker(pte)) {
+		if (!enable)
+			set_pte(ptep, __pte(0));
+		return;
+	}
 	if (!enable) {
 		ptep_clear_bits(ptep, _PAGE_UFFD_WP);
 		return;
@@ -275,22 +321,35 @@ static void wp_pte(pte_t *ptep, unsigned long addr, bool enable, struct tlb_hull
 	ptep_set_bits(ptep, _PAGE_UFFD_WP);
 }
 
-void uffd_wp_range(struct vm_area_struct *vma, unsigned long start, unsigned long end, bool enable)
+/* Tables for what is to be marked in them. */
+static int alloc_tables(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
+	for (; start < end; start = pmd_addr_end(start, end))
+		if (!pte_alloc_map(mm, start))
+			return -ENOMEM;
+	return 0;
+}
+
+int uffd_wp_range(struct vm_area_struct *vma, unsigned long start, unsigned long end, bool enable)
+{
+	bool markers = enable && userfaultfd_wp_use_markers(vma);
 	struct mm_struct *mm = vma->vm_mm;
 	struct tlb_hull hull = TLB_HULL_NONE;
 	unsigned long addr = start;
 	pte_t *ptep;
 
+	if (markers && alloc_tables(mm, start, end))
+		return -ENOMEM;
 	spin_lock(&mm->page_table_lock);
 	while ((ptep = pte_next(mm, &addr, end))) {
 		unsigned long next = pmd_addr_end(addr, end);
 
 		for (; addr < next; addr += PAGE_SIZE)
-			wp_pte(ptep++, addr, enable, &hull);
+			wp_pte(ptep++, addr, enable, markers, &hull);
 	}
 	tlb_hull_flush(mm, &hull);
 	spin_unlock(&mm->page_table_lock);
+	return 0;
 }
 
 int mwriteprotect_range(struct userfaultfd_ctx *ctx, unsigned long start, unsigned long len,
@@ -309,9 +368,11 @@ int mwriteprotect_range(struct userfaultfd_ctx *ctx, unsigned long start, unsign
 	for (vma = find_vma_intersection(mm, start, end); vma && vma->vm_start < end;
 	     vma = vma_next(vma)) {
 		err = userfaultfd_wp(vma) ? 0 : -ENOENT;
+		if (!err)
+			err = uffd_wp_range(vma, max(start, vma->vm_start), min(end, vma->vm_end),
+					    enable);
 		if (err)
 			break;
-		uffd_wp_range(vma, max(start, vma->vm_start), min(end, vma->vm_end), enable);
 	}
 	up_read(&mm->mmap_lock);
 	return err;

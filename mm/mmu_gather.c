@@ -14,6 +14,7 @@
  * page is marked dirty already (mm/memory.c).
  */
 #include <quire/swap.h>
+#include <quire/userfaultfd_k.h>
 
 #include "ptes.h"
 #include "vma.h"
@@ -34,6 +35,7 @@ struct mmu_gather {
 	struct tlb_hull hull;
 	struct mm_delta delta;
 	bool even_cows;
+	bool keep_wp; /* of an object: protection of its pages survives them */
 	unsigned int nr_pieces;
 	struct gather_piece *active;
 	union {
@@ -48,6 +50,7 @@ static void tlb_start(struct mmu_gather *tlb, struct mm_struct *mm, bool even_co
 	tlb->hull = (struct tlb_hull)TLB_HULL_NONE;
 	tlb->delta = (struct mm_delta){ 0 };
 	tlb->even_cows = even_cows;
+	tlb->keep_wp = false;
 	tlb->nr_pieces = 0;
 	tlb->active = &tlb->first;
 	tlb->first.next = NULL;
@@ -133,6 +136,11 @@ static void zap_swap_pte(struct mmu_gather *tlb, pte_t *ptep)
 {
 	pte_t pte = ptep_get(ptep);
 
+	if (is_pte_marker(pte)) {
+		if (!(pte_uffd_wp(pte) ? tlb->keep_wp : !tlb->even_cows))
+			set_pte(ptep, __pte(0));
+		return;
+	}
 	if (!tlb->even_cows)
 		return;
 	set_pte(ptep, __pte(0));
@@ -160,6 +168,8 @@ static unsigned long zap_table(struct mmu_gather *tlb, pte_t *ptep, unsigned lon
 		if (page && !tlb_room(tlb))
 			break;
 		pte = ptep_get_and_clear(ptep);
+		if (unlikely(pte_uffd_wp(pte) && tlb->keep_wp))
+			set_pte(ptep, make_pte_marker(_PAGE_UFFD_WP));
 		if (pte_young(pte))
 			tlb_hull_add(&tlb->hull, addr, TLB_FLUSH_ALL);
 		if (!page)
@@ -201,6 +211,7 @@ static void zap_one(struct vm_area_struct *vma, unsigned long start, unsigned lo
 		mlock_vma_pages_range(vma, start, end, false);
 	update_hiwater_rss(mm);
 	tlb_start(&tlb, mm, even_cows);
+	tlb.keep_wp = userfaultfd_wp(vma) && !vma_is_anonymous(vma);
 	spin_lock(&mm->page_table_lock);
 	zap_range(&tlb, start, end);
 	tlb_flush(&tlb);

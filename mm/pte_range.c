@@ -312,6 +312,11 @@ static unsigned long copy_ptes(struct copy_context *ctx, pte_t *dst, pte_t *src,
 
 		if (pte_none(pte))
 			continue;
+		if (unlikely(is_pte_marker(pte))) {
+			if (!pte_uffd_wp(pte) || userfaultfd_wp(ctx->dst_vma))
+				set_pte(dst, pte);
+			continue;
+		}
 		if (unlikely(!pte_present(pte))) {
 			if (!copy_swap_pte(ctx, dst, pte))
 				break;

@@ -20,6 +20,7 @@
 #include <quire/err.h>
 #include <quire/fs.h>
 #include <quire/kernel.h>
+#include <quire/pagemap.h>
 #include <quire/slab.h>
 #include <quire/userfaultfd_k.h>
 
@@ -201,12 +202,13 @@ static bool userfaultfd_must_wait(const struct vm_fault *vmf, unsigned long reas
 {
 	struct mm_struct *mm = vmf->vma->vm_mm;
 	bool must_wait = true;
-	pte_t *ptep;
+	pte_t *ptep, pte;
 
 	spin_lock(&mm->page_table_lock);
 	ptep = pte_lookup(mm, vmf->address);
-	if (ptep && pte_present(ptep_get(ptep)))
-		must_wait = reason & VM_UFFD_WP && pte_uffd_wp(ptep_get(ptep));
+	pte = ptep ? ptep_get(ptep) : __pte(0);
+	if (!pte_none(pte) && (!is_pte_marker(pte) || pte_val(pte) & _PAGE_POISON))
+		must_wait = reason & VM_UFFD_WP && pte_uffd_wp(pte);
 	spin_unlock(&mm->page_table_lock);
 	return must_wait;
 }
@@ -538,15 +540,28 @@ void userfaultfd_fork_taken(struct userfaultfd_ctx *ctx, struct userfaultfd_even
 
 bool vma_is_shmem(const struct vm_area_struct *vma)
 {
-	return vma->vm_file && vma->vm_file->f_inode->i_kind == INODE_SHMEM;
+	const struct inode *inode = vma->vm_file ? vma->vm_file->f_inode : NULL;
+
+	return inode && (inode->i_kind == INODE_SHMEM || inode->i_tmpfs);
 }
 
-static bool vma_can_userfault(const struct vm_area_struct *vma, vm_flags_t vm_flags)
+bool shmem_has_page(struct address_space *mapping, pgoff_t index)
+{
+	if (xa_load(&mapping->i_pages, index))
+		return true;
+	return mapping->host->i_tmpfs && !machine_block_hole(mapping->host->i_blkdev, index);
+}
+
+static bool vma_can_userfault(const struct userfaultfd_ctx *ctx, const struct vm_area_struct *vma,
+			      vm_flags_t vm_flags)
 {
 	bool shmem = vma_is_shmem(vma);
 
+	vm_flags &= VM_UFFD_FLAGS;
 	if (vma->vm_flags & (VM_PFNMAP | VM_IO) || (vm_flags & VM_UFFD_MINOR && !shmem))
 		return false;
+	if (vm_flags == VM_UFFD_WP && ctx->features & UFFD_FEATURE_WP_ASYNC)
+		return true;
 	return vma_is_anonymous(vma) || shmem;
 }
 
@@ -559,7 +574,7 @@ static int check_register(struct userfaultfd_ctx *ctx, unsigned long start, unsi
 	if (!vma)
 		return -EINVAL;
 	for (; vma && vma->vm_start < end; vma = vma_next(vma)) {
-		if (!vma_can_userfault(vma, vm_flags))
+		if (!vma_can_userfault(ctx, vma, vm_flags))
 			return -EINVAL;
 		if (!(vma->vm_flags & VM_MAYWRITE))
 			return -EPERM;
@@ -567,6 +582,26 @@ static int check_register(struct userfaultfd_ctx *ctx, unsigned long start, unsi
 			return -EBUSY;
 	}
 	return 0;
+}
+
+/*
+ * From now on it matters what the object has. What the cache has of a hole in the host's file, and nobody has
+ * mapped, is there for no reason of a program's.
+ */
+static void register_inode(struct inode *inode)
+{
+	struct address_space *mapping = &inode->i_data;
+	struct page *page;
+	pgoff_t index;
+
+	mutex_lock(&mapping->lock);
+	if (!inode->i_uffd && inode->i_tmpfs)
+		xa_for_each(&mapping->i_pages, index, page)
+			if (!PageDirty(page) && page_mapcount(page) == 0 &&
+			    machine_block_hole(inode->i_blkdev, index))
+				delete_from_page_cache(page);
+	inode->i_uffd = true;
+	mutex_unlock(&mapping->lock);
 }
 
 static int register_range(struct userfaultfd_ctx *ctx, unsigned long start, unsigned long end,
@@ -585,6 +620,8 @@ static int register_range(struct userfaultfd_ctx *ctx, unsigned long start, unsi
 				return (int)PTR_ERR(vma);
 			vma->vm_flags = flags;
 			vma->vm_userfaultfd_ctx = ctx;
+			if (vma->vm_file)
+				register_inode(vma->vm_file->f_inode);
 		}
 		start = stop;
 	}
@@ -616,7 +653,7 @@ static int check_unregister(struct userfaultfd_ctx *ctx, unsigned long start, un
 		return -EINVAL;
 	for (; vma && vma->vm_start < end; vma = vma_next(vma))
 		if ((vma->vm_userfaultfd_ctx && vma->vm_userfaultfd_ctx != ctx) ||
-		    !vma_can_userfault(vma, vma->vm_flags))
+		    !vma_can_userfault(ctx, vma, vma->vm_flags))
 			return -EINVAL;
 	return 0;
 }

@@ -6,6 +6,7 @@
  *   no VMA, or beyond user space      SIGSEGV, SEGV_MAPERR
  *   the VMA forbids the access        SIGSEGV, SEGV_ACCERR
  *   beyond the end of the file, I/O   SIGBUS, BUS_ADRERR
+ *   declared lost by a monitor        SIGBUS, BUS_MCEERR_AR
  *   no memory, nobody to kill for it  SIGKILL
  *
  * The error code's PROT bit does not decide: on a machine with a software TLB the translation that
@@ -40,6 +41,8 @@ static struct fault_result mm_fault_result(vm_fault_t ret)
 {
 	if (ret & VM_FAULT_OOM)
 		return fault_signal(SIGKILL, 0);
+	if (ret & VM_FAULT_HWPOISON)
+		return fault_signal(SIGBUS, BUS_MCEERR_AR);
 	if (ret & VM_FAULT_SIGBUS)
 		return fault_signal(SIGBUS, BUS_ADRERR);
 	if (ret & VM_FAULT_SIGSEGV)

@@ -55,6 +55,8 @@ struct inode {
 	u64 i_blkdev; /* number for machine_block_rw(); 0 none */
 	const struct vm_operations_struct *i_vm_ops; /* of its VMAs; NULL: those of its kind */
 	void *i_private; /* of who set i_vm_ops */
+	bool i_tmpfs; /* host file whose holes are missing pages: to programs a shared memory object */
+	bool i_uffd; /* has been registered with a userfaultfd: nothing is read ahead */
 	bool i_writable; /* the port can write it back */
 	bool i_stable; /* nobody is likely to change it: it may be copied before it must be */
 	struct list_head i_hash; /* host files: by identity; under the inode lock, as i_lru */

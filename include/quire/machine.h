@@ -221,6 +221,11 @@ int machine_block_rw(u64 dev, pgoff_t index, struct page *const *pages, unsigned
 /* Make what was written durable. 0 or -EIO ... May sleep. */
 int machine_block_flush(u64 dev);
 
+/* Whether there is a hole at the page of a file-like device, so that it reads as zeros. May sleep. */
+bool machine_block_hole(u64 dev, pgoff_t index);
+/* Make a hole of the pages first to last of such a device. 0 or negative errno. May sleep. */
+int machine_block_punch(u64 dev, pgoff_t first, pgoff_t last);
+
 /* The core holds no page of the device any more. May sleep. */
 void machine_block_release(u64 dev);
 

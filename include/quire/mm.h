@@ -203,11 +203,12 @@ enum fault_flag {
 #define VM_FAULT_OOM 0x000001u
 #define VM_FAULT_SIGBUS 0x000002u
 #define VM_FAULT_MAJOR 0x000004u
+#define VM_FAULT_HWPOISON 0x000010u
 #define VM_FAULT_SIGSEGV 0x000040u
 #define VM_FAULT_NOPAGE 0x000100u
 #define VM_FAULT_RETRY 0x000400u
 #define VM_FAULT_INTERRUPTED 0x080000u /* with RETRY: a signal ended the wait */
-#define VM_FAULT_ERROR (VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV)
+#define VM_FAULT_ERROR (VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV | VM_FAULT_HWPOISON)
 #define VM_FAULT_KIND_SHIFT 24 /* what was done, enum trace_fault: vm_fault_kind() */
 #define vm_fault_kind(ret) ((ret) >> VM_FAULT_KIND_SHIFT)
 
@@ -233,7 +234,7 @@ struct vm_area_struct *lock_mm_and_find_vma(struct mm_struct *mm, unsigned long 
 /* What a fault came to. signo 0: resolved, the access may be tried again. */
 struct fault_result {
 	int signo; /* SIGSEGV or SIGBUS, or 0; SIGKILL: out of memory */
-	int si_code; /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR */
+	int si_code; /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, BUS_MCEERR_AR */
 	bool major;
 	enum {
 		FAULT_WAS_FILL = 0,
@@ -244,6 +245,9 @@ struct fault_result {
 #define SEGV_MAPERR 1
 #define SEGV_ACCERR 2
 #define BUS_ADRERR 2
+#ifndef BUS_MCEERR_AR
+#define BUS_MCEERR_AR 4 /* the contents are lost; PAGE_SHIFT is how much of it */
+#endif
 
 /* arch/x86/fault.c: the processor's (or the host's) fault at address, from user mode. */
 struct fault_result do_page_fault(struct mm_struct *mm, unsigned long address,

@@ -61,6 +61,8 @@
 #define _PAGE_SPECIAL (1UL << 9)
 #define _PAGE_EARLY (1UL << 10) /* a copy of a file's page, made before it was written to */
 #define _PAGE_UFFD_WP (1UL << 58) /* with RW clear: a write is the monitor's affair */
+#define _PAGE_MARKER (1UL << 3) /* not present: no page, but something is known of the place */
+#define _PAGE_POISON (1UL << 57) /* of a marker: the contents are lost */
 #define _PAGE_NX (1UL << 63)
 
 #define PTE_PFN_MASK 0x000ffffffffff000UL
@@ -266,6 +268,19 @@ static inline pte_t pte_mkuffd_wp(pte_t pte)
 static inline pte_t pte_clear_uffd_wp(pte_t pte)
 {
 	return __pte(pte.pte & ~_PAGE_UFFD_WP);
+}
+/*
+ * An absent page that is write-protected (UFFD_WP), or whose contents a monitor has declared lost. Such an entry
+ * is neither none nor present nor one of swap.
+ */
+static inline bool is_pte_marker(pte_t pte)
+{
+	return (pte.pte & (_PAGE_MARKER | _PAGE_PRESENT | _PAGE_PROTNONE | _PAGE_PSE)) ==
+	       _PAGE_MARKER;
+}
+static inline pte_t make_pte_marker(u64 what)
+{
+	return __pte(_PAGE_MARKER | what);
 }
 static inline pte_t pte_mkspecial(pte_t pte)
 {

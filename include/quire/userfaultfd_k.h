@@ -87,6 +87,13 @@ static inline bool userfaultfd_pte_wp(const struct vm_area_struct *vma, pte_t pt
 {
 	return userfaultfd_wp(vma) && pte_uffd_wp(pte);
 }
+/* Whether absent pages are to be protected, too. */
+static inline bool userfaultfd_wp_use_markers(const struct vm_area_struct *vma)
+{
+	return !vma_is_anonymous(vma) ||
+	       (vma->vm_userfaultfd_ctx &&
+		vma->vm_userfaultfd_ctx->features & UFFD_FEATURE_WP_UNPOPULATED);
+}
 /* A write to protected memory is no fault for the monitor: the mark goes, no more. */
 static inline bool userfaultfd_wp_async(const struct vm_area_struct *vma)
 {
@@ -137,6 +144,8 @@ bool userfaultfd_remove(struct vm_area_struct *vma, unsigned long start, unsigne
 
 /* Shared memory objects, or files of the host on a tmpfs, which are the same to programs. */
 bool vma_is_shmem(const struct vm_area_struct *vma);
+/* mapping->lock held. Whether the object has a page at index, be it in swap or in the host's file. May sleep. */
+bool shmem_has_page(struct address_space *mapping, pgoff_t index);
 
 /* vm_flags: VM_UFFD_*. 0, -ENOMEM, -EINVAL, -EPERM, -EBUSY. */
 int userfaultfd_register(struct userfaultfd_ctx *ctx, unsigned long start, unsigned long len,
@@ -162,19 +171,20 @@ enum mfill_mode {
 	MFILL_ATOMIC_COPY,
 	MFILL_ATOMIC_ZEROPAGE,
 	MFILL_ATOMIC_CONTINUE,
+	MFILL_ATOMIC_POISON,
 };
 
 /*
  * Fill missing pages of [dst, dst + len), all page aligned, in ctx->mm: with the bytes at src of src_mm,
- * zeros, or what the object behind them holds. wp: and protect them. Bytes filled, or if none
+ * zeros, what the object behind them holds, or the mark that they are lost. wp: and protect them. Bytes filled, or if none
  * -ENOENT, -EEXIST, -EFAULT, -ENOMEM, -EINVAL, -EAGAIN.
  */
 long mfill_atomic(struct userfaultfd_ctx *ctx, enum mfill_mode mode, unsigned long dst,
 		  struct mm_struct *src_mm, unsigned long src, unsigned long len, bool wp);
-/* Protect [start, start + len), or (!enable) no more. 0, -ENOENT, -EAGAIN. */
+/* Protect [start, start + len), or (!enable) no more. 0, -ENOENT, -EAGAIN, -ENOMEM (perhaps a part). */
 int mwriteprotect_range(struct userfaultfd_ctx *ctx, unsigned long start, unsigned long len,
 			bool enable);
-/* mmap_lock held. The same for a part of one VMA. */
-void uffd_wp_range(struct vm_area_struct *vma, unsigned long start, unsigned long end, bool enable);
+/* mmap_lock held. The same for a part of one VMA. 0, or if enabled -ENOMEM. */
+int uffd_wp_range(struct vm_area_struct *vma, unsigned long start, unsigned long end, bool enable);
 
 #endif

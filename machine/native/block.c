@@ -260,6 +260,29 @@ int machine_block_flush(u64 dev)
 	return keeper_op(dev, KEEPER_FLUSH, NULL);
 }
 
+bool machine_block_hole(u64 dev, pgoff_t index)
+{
+	struct keeper_slot *s = slot_get();
+
+	s->op = KEEPER_HOLE;
+	s->dev = dev;
+	s->index = index;
+	s->nr = 0;
+	return slot_run(s, NULL) == 1;
+}
+
+int machine_block_punch(u64 dev, pgoff_t first, pgoff_t last)
+{
+	struct keeper_slot *s = slot_get();
+
+	s->op = KEEPER_PUNCH;
+	s->dev = dev;
+	s->index = first;
+	s->frame[0] = last;
+	s->nr = 0;
+	return slot_run(s, NULL);
+}
+
 void machine_block_release(u64 dev)
 {
 	if (dev)

@@ -20,6 +20,7 @@
 #include "native.h"
 
 #define F_GETFL 3
+#define TMPFS_MAGIC 0x01021994
 #define DEV_ZERO 0x105 /* character device 1:5 */
 #define HOST_O_NOCTTY 0400
 #define X_OK 1
@@ -105,6 +106,13 @@ static void read_beginning(struct inode *inode, int fd, unsigned long nr)
 	t->io_fd = io_fd;
 }
 
+static bool is_on_tmpfs(int fd)
+{
+	struct host_statfs fs = { 0 };
+
+	return !host_syscall(__NR_fstatfs, fd, &fs) && fs.f_type == TMPFS_MAGIC;
+}
+
 /* The inode of a regular file that fd has open, with a reference. nr: for read_beginning(). */
 static struct inode *inode_of_fd(int fd, struct host_stat *st, bool writable, unsigned long nr)
 {
@@ -120,6 +128,7 @@ static struct inode *inode_of_fd(int fd, struct host_stat *st, bool writable, un
 		inode->i_size = st->st_size;
 		inode->i_version = change_time(st);
 		inode->i_stable = is_stable(st);
+		inode->i_tmpfs = is_on_tmpfs(fd);
 		err = inode_give_storage(inode, fd, writable);
 	} else {
 		inode_revalidate(inode, fd, st);
@@ -128,7 +137,8 @@ static struct inode *inode_of_fd(int fd, struct host_stat *st, bool writable, un
 	}
 	mutex_unlock(&inode->i_data.lock);
 	if (!err) {
-		if (is_new)
+		/* Of a file that is all holes there is nothing to read. */
+		if (is_new && st->st_blocks)
 			read_beginning(inode, fd, nr);
 		return inode;
 	}

@@ -149,7 +149,9 @@ enum keeper_op {
 	KEEPER_HOLD_WRITE, /* be able to write from now on even if a seal forbids it */
 	KEEPER_LET_WRITE, /* no longer */
 	KEEPER_POKE, /* a byte into a pipe; -EPIPE: nobody has its read end */
-	KEEPER_PEEK /* the same, without the byte */
+	KEEPER_PEEK, /* the same, without the byte */
+	KEEPER_HOLE, /* is there a hole at page index? result 1 */
+	KEEPER_PUNCH /* a hole of the pages index to frame[0] */
 };
 enum keeper_state {
 	SLOT_FREE,

@@ -471,6 +471,9 @@ void signal_force(struct native_task *t, int sig, int code, unsigned long addr)
 {
 	struct host_siginfo si = { .si_signo = sig, .si_code = code, .fields = { addr } };
 
+	if (sig == SIGBUS && code == BUS_MCEERR_AR)
+		si.fields[1] = PAGE_SHIFT; /* si_addr_lsb */
+
 	signal_force_info(t, &si);
 }
 

@@ -82,6 +82,7 @@ static void uffd_readable(struct userfaultfd_ctx *ctx)
 		return;
 	ret = native_keeper_poke(f->dev);
 	__atomic_store_n(&f->poke, POKE_SET, __ATOMIC_SEQ_CST);
+	machine_wake(&f->poke, INT_MAX);
 	if (ret == -EPIPE)
 		uffd_gone(f);
 }
@@ -99,9 +100,14 @@ static void take_byte(long fd)
 		host_syscall(__NR_read, fd, &byte, 1);
 }
 
-/* After reading: is there more? */
-static void uffd_settle(struct uffd_file *f, long fd)
+/*
+ * After reading: is there more? Who found nothing comes for a byte that is on its way: or he would be called
+ * again and again until it is known to be there.
+ */
+static void uffd_settle(struct uffd_file *f, long fd, bool found)
 {
+	while (!found && __atomic_load_n(&f->poke, __ATOMIC_SEQ_CST) == POKE_WRITING)
+		machine_wait(&f->poke, POKE_WRITING, 10000000);
 	if (!userfaultfd_has_messages(f->ctx) && cmpxchg_poke(f, POKE_SET, POKE_DRAINING)) {
 		take_byte(fd);
 		__atomic_store_n(&f->poke, POKE_IDLE, __ATOMIC_SEQ_CST);
@@ -275,7 +281,7 @@ static long uffd_read(struct native_task *t, struct uffd_file *f, unsigned long 
 		__atomic_fetch_add(&f->readers, 1, __ATOMIC_SEQ_CST);
 		ret = uffd_read_iov(t, f, (long)args[0], iov, n);
 		__atomic_fetch_sub(&f->readers, 1, __ATOMIC_SEQ_CST);
-		uffd_settle(f, (long)args[0]);
+		uffd_settle(f, (long)args[0], ret > 0);
 	}
 	hc_mem_free(&mem);
 	return ret;

@@ -188,6 +188,22 @@ int machine_block_flush(u64 dev)
 	return blk ? 0 : -ENODEV;
 }
 
+/* Devices are blocks of memory, without holes. */
+bool machine_block_hole(u64 dev, pgoff_t index)
+{
+	(void)dev;
+	(void)index;
+	return false;
+}
+
+int machine_block_punch(u64 dev, pgoff_t first, pgoff_t last)
+{
+	(void)dev;
+	(void)first;
+	(void)last;
+	return -EOPNOTSUPP;
+}
+
 void machine_block_release(u64 dev)
 {
 	struct soft_blk *blk;

@@ -181,6 +181,21 @@ int machine_block_flush(u64 dev)
 	return 0;
 }
 
+bool machine_block_hole(u64 dev, pgoff_t index)
+{
+	(void)dev;
+	(void)index;
+	return false;
+}
+
+int machine_block_punch(u64 dev, pgoff_t first, pgoff_t last)
+{
+	(void)dev;
+	(void)first;
+	(void)last;
+	return -EIO;
+}
+
 void machine_block_release(u64 dev)
 {
 	(void)dev;

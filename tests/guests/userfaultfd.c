@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 
 #define PAGES 8
 
@@ -690,6 +691,148 @@ static void signals(void)
 	close(fd);
 }
 
+/* A memfd is shared memory: its holes are missing pages, and what is written to it is there. */
+static void memory_file(void)
+{
+	int fd = uffd_new(O_CLOEXEC | O_NONBLOCK,
+			  UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM);
+	int file = MUST(memfd_create("memory", 0));
+	struct monitor m;
+	char *a, buf[4];
+
+	MUST(ftruncate(file, PAGES * PAGE));
+	MUST(pwrite(file, "file", 4, 2 * PAGE));
+	a = MUST(mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+	MUST(reg(fd, a, PAGES * PAGE, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR));
+	monitor_start(&m, fd, a);
+	printf("memfd: missing %c%c", a[0], a[PAGE]);
+	printf(", written %.4s", a + 2 * PAGE);
+	m.zero = true;
+	printf(", zero %d", a[3 * PAGE]);
+	MUST(pread(file, buf, 4, 0));
+	printf(", read() %.4s", buf);
+	MUST(madvise(a, PAGES * PAGE, MADV_REMOVE));
+	printf(", removed %d", a[0]);
+	MUST(pread(file, buf, 1, 2 * PAGE));
+	printf(" %d\n", buf[0]);
+	printf("memfd: copy over %s", err(copy(fd, a + 3 * PAGE, area, PAGE, 0)));
+	printf(", continue nothing %s", err(cont(fd, a + 6 * PAGE, PAGE)));
+	MUST(ftruncate(file, 4 * PAGE));
+	printf(", beyond the end %s\n", err(copy(fd, a + 5 * PAGE, area, PAGE, 0)));
+	monitor_stop(&m);
+	printf("faults:%s\n", m.text);
+	close(fd);
+	close(file);
+	munmap(a, PAGES * PAGE);
+}
+
+#ifdef UFFDIO_POISON
+static long poison(int fd, char *at, size_t len)
+{
+	struct uffdio_poison p = { .range = { (unsigned long)at, len } };
+
+	return ioctl(fd, UFFDIO_POISON, &p);
+}
+#else
+static long poison(int fd, char *at, size_t len)
+{
+	struct uffdio_zeropage p = { .range = { (unsigned long)at, len } };
+
+	return ioctl(fd, _IOWR(UFFDIO, 8, struct uffdio_zeropage), &p);
+}
+#endif
+
+#define FEATURE_WP_SHMEM (1ull << 12)
+#define FEATURE_WP_UNPOPULATED (1ull << 13)
+#define FEATURE_POISON (1ull << 14)
+#define FEATURE_WP_ASYNC (1ull << 15)
+
+/* Of pages that are not there: protection, and lost contents. */
+static void absent(void)
+{
+	int fd = uffd_new(O_CLOEXEC | O_NONBLOCK,
+			  FEATURE_WP_SHMEM | FEATURE_WP_UNPOPULATED | FEATURE_POISON);
+	char *a = map_anon(PAGES * PAGE, MAP_SHARED);
+	struct monitor m;
+	int p[2];
+
+	MUST(madvise(area, PAGES * PAGE, MADV_DONTNEED));
+	MUST(reg(fd, area, PAGES * PAGE, UFFDIO_REGISTER_MODE_WP));
+	MUST(reg(fd, a, PAGES * PAGE, UFFDIO_REGISTER_MODE_WP));
+	a[0] = 'a';
+	MUST(protect(fd, area, PAGES * PAGE, true));
+	MUST(protect(fd, a, PAGES * PAGE, true));
+	monitor_start(&m, fd, area);
+	printf("absent: private %d", area[0]);
+	area[0] = 'b';
+	area[PAGE] = 'c';
+	printf(" %c%c\nfaults:%s\n", area[0], area[PAGE], m.text);
+	m.base = a;
+	m.text[0] = 0;
+	a[0] = 'd';
+	a[PAGE] = 'e';
+	MUST(madvise(a, 4 * PAGE, MADV_DONTNEED));
+	a[0] = 'f';
+	a[2 * PAGE] = 'g';
+	MUST(madvise(a, 4 * PAGE, MADV_DONTNEED));
+	printf("absent: shared %c%c%c\nfaults:%s\n", a[0], a[PAGE], a[2 * PAGE], m.text);
+	MUST(protect(fd, a, PAGES * PAGE, false));
+	m.text[0] = 0;
+	a[3 * PAGE] = 'h';
+	printf("absent: no more%s\n", m.text);
+	catch_faults(0);
+	MUST(madvise(area, PAGES * PAGE, MADV_DONTNEED));
+	printf("poison: %s", err(poison(fd, area, PAGE)));
+	printf(", again %s", err(poison(fd, area, PAGE)));
+	printf(", read %d", TRY(area[8]++));
+	printf(" %d %ld", fault_info.si_signo, (long)((char *)fault_info.si_addr - area));
+	MUST(pipe(p));
+	printf(", write() %s", err(write(p[1], area, 1)));
+	printf(", copy over %s", err(copy(fd, area, a, PAGE, 0)));
+	printf(", gone %s", err(madvise(area, PAGE, MADV_DONTNEED)));
+	printf(" %d\n", area[8]);
+	monitor_stop(&m);
+	close(p[0]);
+	close(p[1]);
+	signal(SIGBUS, SIG_DFL);
+	signal(SIGSEGV, SIG_DFL);
+	munmap(a, PAGES * PAGE);
+	close(fd);
+}
+
+/* The kernel takes the protection away by itself. */
+static void async(void)
+{
+	int fd = uffd_new(O_CLOEXEC | O_NONBLOCK, FEATURE_WP_ASYNC);
+	uint64_t entry[4];
+	int map = MUST(open("/proc/self/pagemap", O_RDONLY));
+
+	MUST(madvise(area, PAGES * PAGE, MADV_DONTNEED));
+	area[0] = 'a';
+	area[PAGE] = 'b';
+	MUST(reg(fd, area, PAGES * PAGE, UFFDIO_REGISTER_MODE_WP));
+	MUST(protect(fd, area, PAGES * PAGE, true));
+	area[PAGE] = 'c';
+	area[2 * PAGE] = 'd';
+	MUST(pread(map, entry, sizeof(entry), (off_t)((unsigned long)area / PAGE * 8)));
+	printf("async: protected");
+	for (int i = 0; i < 4; i++)
+		printf(" %d", (int)(entry[i] >> 57 & 1));
+	printf("\n");
+	close(map);
+	close(fd);
+}
+
+static bool host_is_new(void)
+{
+	struct utsname u;
+	int major = 0, minor = 0;
+
+	uname(&u);
+	sscanf(u.release, "%d.%d", &major, &minor);
+	return major > 6 || (major == 6 && minor >= 7);
+}
+
 /* Many threads at the same pages. */
 static void *crowd(void *arg)
 {
@@ -748,6 +891,11 @@ int main(void)
 	descriptors();
 	other_process();
 	signals();
+	memory_file();
+	if (host_is_new()) {
+		absent();
+		async();
+	}
 	storm();
 	return 0;
 }
