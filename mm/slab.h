@@ -93,6 +93,7 @@ struct kmem_cache {
 	unsigned int objects, min_objects; /* in slabs of these orders */
 	unsigned int reciprocal; /* 2^32 / size, rounded up; 0: slabs are too large for it */
 	unsigned int sheaf_limit, batch;
+	bool simple; /* slabs are single pages with their map in struct page, and no debug flags */
 	unsigned long min_partial; /* empty slabs beyond it are given back */
 	u64 random; /* state of the order in which objects are handed out */
 	struct kmem_cache_node *node; /* [nr_node_ids], behind the last of cpu[] */

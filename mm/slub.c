@@ -231,6 +231,14 @@ static void take_blocks(const struct kmem_cache *s, struct page *slab, void **p,
 	unsigned long *map = slab_map(s, slab);
 	char *base = (char *)page_address(slab) + s->red_left;
 
+	if (s->simple) {
+		unsigned long bits = slab->free_map, size = s->size;
+
+		for (; nr; nr--, bits &= bits - 1)
+			*p++ = base + __ffs(bits) * size;
+		slab->free_map = bits;
+		return;
+	}
 	for (unsigned int word = 0; nr; word++) {
 		unsigned long bits = map[word];
 
@@ -281,6 +289,17 @@ static unsigned int take_objects(struct kmem_cache *s, struct kmem_cache_node *n
 	return got;
 }
 
+/* A few are kept. The others go on the list, to be freed. */
+static void slab_empty(struct kmem_cache *s, struct kmem_cache_node *n, struct page *slab,
+		       struct list_head *discard)
+{
+	n->nr_empty++;
+	if (n->nr_empty > s->min_partial) {
+		remove_slab(n, slab);
+		list_add(&slab->slab_list, discard);
+	}
+}
+
 /* One object back to its slab. Slabs to be freed go on the list. */
 static void put_object(struct kmem_cache *s, struct kmem_cache_node *n, struct page *slab,
 		       void *object, struct list_head *discard)
@@ -295,12 +314,34 @@ static void put_object(struct kmem_cache *s, struct kmem_cache_node *n, struct p
 	n->free_objects++;
 	if (slab->inuse-- == slab->objects)
 		slab_usable_again(s, n, slab);
-	if (slab->inuse)
-		return;
-	n->nr_empty++;
-	if (n->nr_empty > s->min_partial) {
-		remove_slab(n, slab);
-		list_add(&slab->slab_list, discard);
+	if (!slab->inuse)
+		slab_empty(s, n, slab, discard);
+}
+
+/*
+ * Many objects of slabs that are single pages with their map in struct page, node.lock held: what
+ * put_object() does, in half the instructions.
+ */
+static void put_simple(struct kmem_cache *s, struct kmem_cache_node *n, void **p, unsigned int nr,
+		       struct list_head *discard)
+{
+	u64 reciprocal = s->reciprocal;
+
+	n->free_objects += nr;
+	for (void **end = p + nr; p < end; p++) {
+		struct page *slab = slab_page(*p);
+		unsigned long distance = (unsigned long)*p & ~PAGE_MASK;
+		unsigned long bit = 1UL << (distance * reciprocal >> 32);
+		unsigned int inuse = slab->inuse;
+
+		if (unlikely(slab->free_map & bit))
+			slab_panic(s, *p, "freed twice");
+		slab->free_map |= bit;
+		slab->inuse = (u16)(inuse - 1);
+		if (unlikely(inuse == slab->objects))
+			slab_usable_again(s, n, slab);
+		if (unlikely(inuse == 1))
+			slab_empty(s, n, slab, discard);
 	}
 }
 
@@ -312,6 +353,12 @@ static void put_objects(struct kmem_cache *s, void **p, unsigned int nr)
 	struct kmem_cache_node *n = NULL;
 	LIST_HEAD(discard);
 
+	if (s->simple && nr_node_ids == 1) {
+		n = &s->node[0];
+		spin_lock(&n->lock);
+		put_simple(s, n, p, nr, &discard);
+		nr = 0;
+	}
 	for (unsigned int i = 0; i < nr; i++) {
 		struct page *slab = virt_to_slab(p[i]);
 
@@ -757,6 +804,7 @@ int __kmem_cache_create(struct kmem_cache *s)
 		s->reciprocal = (unsigned int)(((1ull << 32) + s->size - 1) / s->size);
 	if (!is_debug(s) && s->size <= KMALLOC_MAX_CACHE_SIZE)
 		s->sheaf_limit = clamp(SHEAF_MAX_BYTES / s->size, 4u, SHEAF_MAX);
+	s->simple = !s->order && s->objects <= BITS_PER_LONG && !is_debug(s);
 	s->batch = s->sheaf_limit / 2;
 	s->min_partial = clamp((unsigned long)ilog2(s->size) / 2, 5UL, 10UL);
 #ifdef CONFIG_SLAB_FREELIST_RANDOM
