@@ -24,13 +24,21 @@ struct proc_file {
 };
 
 static const struct proc_file system_files[] = {
-	{ "meminfo", PROC_MEMINFO },	       { "vmstat", PROC_VMSTAT },
-	{ "buddyinfo", PROC_BUDDYINFO },       { "stat", PROC_STAT },
-	{ "cpuinfo", PROC_CPUINFO },	       { "slabinfo", PROC_SLABINFO },
-	{ "loadavg", PROC_LOADAVG },	       { "zoneinfo", PROC_ZONEINFO },
-	{ "sysvipc/shm", PROC_SYSVIPC_SHM },   { "kpagecount", PROC_KPAGECOUNT },
-	{ "kpageflags", PROC_KPAGEFLAGS },     { "kpagecgroup", PROC_KPAGECGROUP },
-	{ "pagetypeinfo", PROC_PAGETYPEINFO }, { "vmallocinfo", PROC_VMALLOCINFO },
+	{ "meminfo", PROC_MEMINFO },
+	{ "vmstat", PROC_VMSTAT },
+	{ "buddyinfo", PROC_BUDDYINFO },
+	{ "stat", PROC_STAT },
+	{ "cpuinfo", PROC_CPUINFO },
+	{ "slabinfo", PROC_SLABINFO },
+	{ "loadavg", PROC_LOADAVG },
+	{ "zoneinfo", PROC_ZONEINFO },
+	{ "sysvipc/shm", PROC_SYSVIPC_SHM },
+	{ "kpagecount", PROC_KPAGECOUNT },
+	{ "kpageflags", PROC_KPAGEFLAGS },
+	{ "kpagecgroup", PROC_KPAGECGROUP },
+	{ "pagetypeinfo", PROC_PAGETYPEINFO },
+	{ "vmallocinfo", PROC_VMALLOCINFO },
+	{ "iomem", PROC_IOMEM },
 	{ "swaps", PROC_SWAPS },
 };
 
@@ -203,6 +211,9 @@ static int show_system(struct seq_file *m, enum proc_kind kind, struct host_text
 		return 0;
 	case PROC_SLABINFO:
 		slabinfo_show(m);
+		return 0;
+	case PROC_IOMEM:
+		iomem_show(m);
 		return 0;
 	case PROC_PAGETYPEINFO:
 		pagetypeinfo_show(m);

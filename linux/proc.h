@@ -29,6 +29,7 @@ struct proc_task {
 void meminfo_show(struct seq_file *m);
 void vmstat_show(struct seq_file *m);
 void buddyinfo_show(struct seq_file *m);
+void iomem_show(struct seq_file *m);
 void zoneinfo_show(struct seq_file *m);
 void pagetypeinfo_show(struct seq_file *m);
 void swaps_show(struct seq_file *m);

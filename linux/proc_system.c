@@ -128,40 +128,40 @@ static void vmstat_line(struct seq_file *m, const char *name, unsigned long valu
 	seq_printf(m, "%s %lu\n", name, value);
 }
 
+static const struct {
+	const char *name;
+	enum node_stat_item item;
+} node_states[] = {
+	{ "nr_inactive_anon", NR_INACTIVE_ANON },
+	{ "nr_active_anon", NR_ACTIVE_ANON },
+	{ "nr_inactive_file", NR_INACTIVE_FILE },
+	{ "nr_active_file", NR_ACTIVE_FILE },
+	{ "nr_unevictable", NR_UNEVICTABLE },
+	{ "nr_slab_unreclaimable", NR_SLAB_UNRECLAIMABLE },
+	{ "workingset_refault_anon", WORKINGSET_REFAULT_ANON },
+	{ "workingset_refault_file", WORKINGSET_REFAULT_FILE },
+	{ "workingset_activate_anon", WORKINGSET_ACTIVATE_ANON },
+	{ "workingset_activate_file", WORKINGSET_ACTIVATE_FILE },
+	{ "workingset_restore_anon", WORKINGSET_RESTORE_ANON },
+	{ "workingset_restore_file", WORKINGSET_RESTORE_FILE },
+	{ "nr_anon_pages", NR_ANON_MAPPED },
+	{ "nr_mapped", NR_FILE_MAPPED },
+	{ "nr_file_pages", NR_FILE_PAGES },
+	{ "nr_dirty", NR_FILE_DIRTY },
+	{ "nr_writeback", NR_WRITEBACK },
+	{ "nr_shmem", NR_SHMEM },
+	{ "nr_dirtied", NR_DIRTIED },
+	{ "nr_written", NR_WRITTEN },
+	{ "nr_kernel_stack", NR_KERNEL_STACK_KB },
+	{ "nr_page_table_pages", NR_PAGETABLE },
+	{ "nr_swapcached", NR_SWAPCACHE },
+};
+
 static void vmstat_states(struct seq_file *m)
 {
-	static const struct {
-		const char *name;
-		enum node_stat_item item;
-	} states[] = {
-		{ "nr_inactive_anon", NR_INACTIVE_ANON },
-		{ "nr_active_anon", NR_ACTIVE_ANON },
-		{ "nr_inactive_file", NR_INACTIVE_FILE },
-		{ "nr_active_file", NR_ACTIVE_FILE },
-		{ "nr_unevictable", NR_UNEVICTABLE },
-		{ "nr_slab_unreclaimable", NR_SLAB_UNRECLAIMABLE },
-		{ "workingset_refault_anon", WORKINGSET_REFAULT_ANON },
-		{ "workingset_refault_file", WORKINGSET_REFAULT_FILE },
-		{ "workingset_activate_anon", WORKINGSET_ACTIVATE_ANON },
-		{ "workingset_activate_file", WORKINGSET_ACTIVATE_FILE },
-		{ "workingset_restore_anon", WORKINGSET_RESTORE_ANON },
-		{ "workingset_restore_file", WORKINGSET_RESTORE_FILE },
-		{ "nr_anon_pages", NR_ANON_MAPPED },
-		{ "nr_mapped", NR_FILE_MAPPED },
-		{ "nr_file_pages", NR_FILE_PAGES },
-		{ "nr_dirty", NR_FILE_DIRTY },
-		{ "nr_writeback", NR_WRITEBACK },
-		{ "nr_shmem", NR_SHMEM },
-		{ "nr_dirtied", NR_DIRTIED },
-		{ "nr_written", NR_WRITTEN },
-		{ "nr_kernel_stack", NR_KERNEL_STACK_KB },
-		{ "nr_page_table_pages", NR_PAGETABLE },
-		{ "nr_swapcached", NR_SWAPCACHE },
-	};
-
 	vmstat_line(m, "nr_free_pages", nr_free_pages());
-	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
-		vmstat_line(m, states[i].name, node_page_state(states[i].item));
+	for (size_t i = 0; i < ARRAY_SIZE(node_states); i++)
+		vmstat_line(m, node_states[i].name, node_page_state(node_states[i].item));
 }
 
 void vmstat_show(struct seq_file *m)
@@ -287,12 +287,23 @@ void pagetypeinfo_show(struct seq_file *m)
 	}
 }
 
-static void zone_show(struct seq_file *m, const struct zone *zone)
+/* Those of the node stand with its first zone. */
+static void show_node_states(struct seq_file *m)
+{
+	seq_puts(m, "\n  per-node stats");
+	for (size_t i = 0; i < ARRAY_SIZE(node_states); i++)
+		seq_printf(m, "\n      %-12s %lu", node_states[i].name,
+			   node_page_state(node_states[i].item));
+}
+
+static void zone_show(struct seq_file *m, const struct zone *zone, bool first)
 {
 	unsigned long free = max(atomic_long_read(&zone->nr_free), 0L);
 
-	seq_printf(m, "Node %d, zone %8s\n", zone->node, zone->name);
-	seq_printf(m, "  pages free     %lu\n        boost    0\n", free);
+	seq_printf(m, "Node %d, zone %8s", zone->node, zone->name);
+	if (first)
+		show_node_states(m);
+	seq_printf(m, "\n  pages free     %lu\n        boost    0\n", free);
 	seq_printf(m, "        min      %lu\n        low      %lu\n        high     %lu\n",
 		   zone->watermark[WMARK_MIN], zone->watermark[WMARK_LOW],
 		   zone->watermark[WMARK_HIGH]);
@@ -318,8 +329,60 @@ static void zone_show(struct seq_file *m, const struct zone *zone)
 void zoneinfo_show(struct seq_file *m)
 {
 	const struct zone *zone;
+	bool first = true;
 
-	for_each_populated_zone(zone) zone_show(m, zone);
+	for_each_populated_zone(zone)
+	{
+		zone_show(m, zone, first);
+		first = false;
+	}
+}
+
+/* The range that comes next in the order of addresses, the larger one first; NULL: there is none. */
+static const struct e820_entry *range_after(const struct e820_entry *map, int n,
+					    const struct e820_entry *last)
+{
+	const struct e820_entry *found = NULL;
+
+	for (const struct e820_entry *e = map; e < map + n; e++) {
+		if (last && (e->addr < last->addr ||
+			     (e->addr == last->addr &&
+			      (e->size > last->size || (e->size == last->size && e <= last)))))
+			continue;
+		if (!found || e->addr < found->addr ||
+		    (e->addr == found->addr && e->size > found->size))
+			found = e;
+	}
+	return found;
+}
+
+/*
+ * What the machine consists of, by address; what lies within another range is set in. Addresses are for
+ * those only who may know everything.
+ */
+void iomem_show(struct seq_file *m)
+{
+	static const char *const names[] = {
+		[E820_TYPE_RAM] = "System RAM",
+		[E820_TYPE_RESERVED] = "Reserved",
+		[E820_TYPE_ACPI] = "ACPI Tables",
+		[E820_TYPE_NVS] = "ACPI Non-volatile Storage",
+		[E820_TYPE_UNUSABLE] = "Unusable memory",
+	};
+	struct e820_entry map[16];
+	int n = min(machine_memory_map(map, ARRAY_SIZE(map)), (int)ARRAY_SIZE(map));
+	const struct e820_entry *e = NULL, *outer = NULL;
+	bool shown = machine_capable(CAP_SYS_ADMIN);
+
+	while ((e = range_after(map, n, e))) {
+		bool inside = outer && e->addr - outer->addr < outer->size;
+
+		seq_printf(m, "%*s%08lx-%08lx : %s\n", inside ? 2 : 0, "",
+			   shown ? (unsigned long)e->addr : 0,
+			   shown ? (unsigned long)(e->addr + e->size - 1) : 0, names[e->type]);
+		if (!inside)
+			outer = e;
+	}
 }
 
 /* One line an area, in the order of addresses; the caller as an address, for want of symbols. */

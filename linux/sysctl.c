@@ -41,6 +41,13 @@ static int store_shm_rmid_forced(const struct ctl_table *table, const unsigned l
 	return 0;
 }
 
+static int store_drop_caches(const struct ctl_table *table, const unsigned long *values)
+{
+	(void)table;
+	drop_caches((unsigned int)values[0] & 3);
+	return 0;
+}
+
 /* There are no huge pages to be had: it remains at none. */
 static int store_nothing(const struct ctl_table *table, const unsigned long *values)
 {
@@ -77,6 +84,7 @@ static const struct ctl_table sysctl_table[] = {
 	{ "kernel/shmmni", CTL_INT, &shm_ctlmni, .max = IPCMNI },
 	{ "kernel/randomize_va_space", CTL_INT, &randomize_va_space, .max = INT_MAX },
 	{ "vm/admin_reserve_kbytes", CTL_ULONG, &sysctl_admin_reserve_kbytes, .max = -1 },
+	{ "vm/drop_caches", CTL_INT, NULL, .min = 1, .max = 4, .store = store_drop_caches },
 	{ "vm/max_map_count", CTL_INT, &sysctl_max_map_count, .max = INT_MAX },
 	{ "vm/overcommit_kbytes", CTL_ULONG, &sysctl_overcommit_kbytes, .max = -1,
 	  .store = store_overcommit_kbytes },

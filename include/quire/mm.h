@@ -413,6 +413,11 @@ static inline void count_mm_event(struct mm_struct *mm, enum mm_event e, long n)
 }
 void update_hiwater_rss(struct mm_struct *mm);
 
+/* mm/drop_caches.c: what /proc/sys/vm/drop_caches asks for. No lock held; may sleep. */
+#define DROP_CACHES_PAGES 1u
+#define DROP_CACHES_SLAB 2u
+void drop_caches(unsigned int what);
+
 /* ---- Out of memory ------------------------------------------------------------------------- */
 
 #define OOM_SCORE_ADJ_MIN (-1000) /* never killed */

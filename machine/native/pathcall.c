@@ -161,14 +161,16 @@ static bool is_range(const char *name)
 static bool may_be_ours(const char *name)
 {
 	static const char *const names[] = {
-		"auxv",		"buddyinfo",  "clear_refs",    "cmdline",     "comm",
-		"cpuinfo",	"environ",    "exe",	       "fd",	      "fdinfo",
-		"kpagecgroup",	"kpagecount", "kpageflags",    "limits",      "loadavg",
-		"map_files",	"maps",	      "mem",	       "meminfo",     "numa_maps",
-		"oom_adj",	"oom_score",  "oom_score_adj", "page_tables", "pagemap",
-		"pagetypeinfo", "shm",	      "slabinfo",      "smaps",	      "smaps_rollup",
-		"stat",		"statm",      "status",	       "swaps",	      "vmallocinfo",
-		"vmstat",	"zoneinfo",
+		"auxv",	       "buddyinfo",  "clear_refs",   "cmdline",
+		"comm",	       "cpuinfo",    "environ",	     "exe",
+		"fd",	       "fdinfo",     "iomem",	     "kpagecgroup",
+		"kpagecount",  "kpageflags", "limits",	     "loadavg",
+		"map_files",   "maps",	     "mem",	     "meminfo",
+		"numa_maps",   "oom_adj",    "oom_score",    "oom_score_adj",
+		"page_tables", "pagemap",    "pagetypeinfo", "shm",
+		"slabinfo",    "smaps",	     "smaps_rollup", "stat",
+		"statm",       "status",     "swaps",	     "vmallocinfo",
+		"vmstat",      "zoneinfo",
 	};
 	unsigned long fd;
 

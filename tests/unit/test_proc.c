@@ -260,6 +260,8 @@ static void test_zones(void **state)
 	text = text_of(PROC_ZONEINFO, 0, NULL);
 	assert_non_null(strstr(text, "\n  pages free     "));
 	assert_non_null(strstr(text, "    cpu: 3\n"));
+	assert_non_null(strstr(text, "\n  per-node stats\n      nr_inactive_anon "));
+	assert_non_null(strstr(text, "\n      nr_mapped    0\n"));
 	free(text);
 }
 
@@ -849,6 +851,44 @@ static void test_page_tables(void **state)
 	free(text);
 }
 
+static void test_iomem(void **state)
+{
+	char *text = text_of(PROC_IOMEM, 0, NULL);
+
+	(void)state;
+	assert_int_equal(strncmp(text, "00000000-", 9), 0);
+	assert_non_null(strstr(text, " : System RAM\n"));
+	free(text);
+}
+
+/* Clean file pages that nobody has mapped go; others stay. */
+static void test_drop_caches(void **state)
+{
+	struct test_image *image = set_image("/file", "abc", 3);
+	unsigned long before, with;
+	struct file *file;
+
+	(void)image;
+	(void)state;
+	before = node_page_state(NR_FILE_PAGES);
+	file = open_image("/file");
+	assert_false(IS_ERR(file));
+	assert_int_equal(do_mmap(mm, file, BASE + PAGES(20), PAGES(1), PROT_READ,
+				 MAP_SHARED | MAP_FIXED, 0, NULL),
+			 BASE + PAGES(20));
+	assert_int_equal(soft_load(mm, BASE + PAGES(20), &(char){ 0 }, 1).signo, 0);
+	with = node_page_state(NR_FILE_PAGES);
+	assert_true(with > before);
+	assert_int_equal(write_sysctl("/proc/sys/vm/drop_caches", 0, "1"), 1);
+	assert_int_equal(node_page_state(NR_FILE_PAGES), with);
+	assert_int_equal(do_munmap(mm, BASE + PAGES(20), PAGES(1)), 0);
+	assert_int_equal(write_sysctl("/proc/sys/vm/drop_caches", 0, "5"), -EINVAL);
+	assert_int_equal(write_sysctl("/proc/sys/vm/drop_caches", 0, "3"), 1);
+	assert_int_equal(node_page_state(NR_FILE_PAGES), before);
+	assert_int_equal(all_vm_events(DROP_PAGECACHE), 2);
+	fput(file);
+}
+
 /* ---- While things change --------------------------------------------------------------------------- */
 
 static bool stop;
@@ -944,6 +984,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_frames, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_pagetypeinfo, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_page_tables, machine_up, machine_down),
+		cmocka_unit_test_setup_teardown(test_iomem, machine_up, machine_down),
+		cmocka_unit_test_setup_teardown(test_drop_caches, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_changing, machine_up, machine_down),
 		cmocka_unit_test_setup_teardown(test_no_memory, machine_up, machine_down),
 	};
