@@ -243,6 +243,13 @@ static vm_flags_t shm_reserve(int flags)
 	return none ? VM_NORESERVE : 0;
 }
 
+/* There are none, but not everybody is told so. */
+static bool may_have_huge_pages(struct task_struct *task, unsigned long size)
+{
+	return machine_capable(CAP_IPC_LOCK) || machine_in_group(0) ||
+	       size <= task->signal->rlim[RLIMIT_MEMLOCK_].rlim_cur;
+}
+
 static long shm_create(struct task_struct *task, s32 key, unsigned long size, int flags)
 {
 	unsigned long pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
@@ -253,7 +260,9 @@ static long shm_create(struct task_struct *task, s32 key, unsigned long size, in
 		return -EINVAL;
 	if (shm_tot + pages < shm_tot || shm_tot + pages > shm_ctlall)
 		return -ENOSPC;
-	if (flags & SHM_HUGETLB || (long)size < 0)
+	if (flags & SHM_HUGETLB)
+		return may_have_huge_pages(task, size) ? -ENOMEM : -EPERM;
+	if ((long)size < 0)
 		return -ENOMEM;
 	shp = kmem_cache_zalloc(shm_cachep, GFP_KERNEL);
 	if (!shp)

@@ -184,6 +184,29 @@ static void others(void)
 	MUST(shmctl(pub, IPC_RMID, NULL));
 }
 
+/* What the calls tell of all segments together; others may have some, too. */
+static void informing(void)
+{
+	int id = make(3 * PAGE, 0640), last, found = 0;
+	struct shm_info info;
+	struct shminfo limits;
+	struct shmid_ds ds;
+
+	last = shmctl(0, SHM_INFO, (void *)&info);
+	printf("info: %d %d %d\n", last >= 0, info.used_ids >= 1, info.shm_tot >= 3);
+	printf("limits: %d", shmctl(0, IPC_INFO, (void *)&limits) == last);
+	printf(", %lu %lu %lu, %d %d\n", limits.shmmin, limits.shmmni, limits.shmseg,
+	       limits.shmmax > 1ul << 60, limits.shmall > 1ul << 60);
+	for (int i = 0; i <= last; i++)
+		found += shmctl(i, SHM_STAT, &ds) == id && ds.shm_segsz == 3 * PAGE &&
+			 shmctl(i, SHM_STAT_ANY, &ds) == id;
+	printf("by index: %d, behind the last %s", found, err(shmctl(last + 1, SHM_STAT, &ds)));
+	printf(", nowhere %s %s\n", err(shmctl(0, SHM_INFO, (void *)8)),
+	       err(shmctl(0, IPC_INFO, (void *)8)));
+	MUST(shmctl(id, IPC_RMID, NULL));
+	printf("huge: %s\n", err(shmget(IPC_PRIVATE, 2 << 20, IPC_CREAT | SHM_HUGETLB | 0600)));
+}
+
 /* Its line in maps and in /proc/sysvipc/shm. */
 static void seen(void)
 {
@@ -249,6 +272,7 @@ int main(int argc, char **argv)
 	surviving();
 	moving();
 	others();
+	informing();
 	seen();
 	moving_with_others();
 	return 0;
