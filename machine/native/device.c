@@ -57,14 +57,13 @@ static int hmm_add_device(struct hmm *hmm, unsigned long start, unsigned long en
 }
 
 /* device_lock held. Cut [start, end) out of r; the upper part is lost when there is no memory for it. */
-static void cut_range(struct hmm *hmm, struct device_range *r, unsigned long start,
-		      unsigned long end)
+static void cut_range(struct device_range *r, unsigned long start, unsigned long end)
 {
 	if (r->end > end && r->start < start) {
 		struct device_range *upper = new_range(end, r->end, GFP_ATOMIC);
 
 		if (upper)
-			list_add(&upper->node, &hmm->devices);
+			list_add(&upper->node, &r->node);
 		r->end = start;
 	} else if (r->start < start) {
 		r->end = start;
@@ -83,7 +82,7 @@ static void hmm_forget_device(struct hmm *hmm, unsigned long start, unsigned lon
 	hmm_lock_devices(hmm);
 	list_for_each_entry_safe(r, next, &hmm->devices, node)
 		if (r->start < end && r->end > start)
-			cut_range(hmm, r, start, end);
+			cut_range(r, start, end);
 	hmm_unlock_devices(hmm);
 }
 

@@ -63,7 +63,7 @@ static unsigned int tlb_miss(struct mm_struct *mm, unsigned long addr, enum soft
 	ptep = walk_tables(mm, addr);
 	if (ptep)
 		code = check_entry(ptep_get(ptep), kind);
-	if (!code) {
+	if (ptep && !code) {
 		pte_t pte = pte_mkyoung(ptep_get(ptep));
 		struct tlb_entry entry = {
 			.asid = soft_asid(mm),
