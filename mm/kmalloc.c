@@ -112,15 +112,22 @@ void *kmalloc_node(size_t size, gfp_t gfp, int node)
 
 void kfree(const void *p)
 {
+	struct kmem_cache *s;
 	struct page *page;
 
 	if (unlikely(ZERO_OR_NULL_PTR(p)))
 		return;
 	page = slab_page(p);
-	if (likely(is_slab_page(page)))
-		slab_free(page->slab_cache, (void *)p);
-	else
-		free_large(p);
+	s = slab_guess();
+	if (page->slab_cache != s) {
+		if (unlikely(!is_slab_page(page))) {
+			free_large(p);
+			return;
+		}
+		s = READ_ONCE(
+			page->slab_cache); /* read anew, so that the guess itself is used if right */
+	}
+	slab_free(s, (void *)p);
 }
 
 size_t ksize(const void *p)

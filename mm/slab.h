@@ -262,6 +262,21 @@ void slab_free_bulk(struct kmem_cache *s, size_t n, void **p, unsigned long call
 /* ---- The way in: one of the allocators -------------------------------------------------------- */
 
 #ifdef CONFIG_SLUB
+/*
+ * Which cache has been to the slow path last. Where many objects of one cache are freed, a processor that
+ * has guessed it need not wait for the page's word to go on with the sheaf. Never NULL, which is what pages
+ * that are no slab's have there.
+ */
+extern struct kmem_cache *slub_last_slow;
+
+static __always_inline struct kmem_cache *slab_guess(void)
+{
+	struct kmem_cache *s = READ_ONCE(slub_last_slow);
+
+	OPTIMIZER_HIDE_VAR(s);
+	return s;
+}
+
 void *slub_alloc_from(struct kmem_cache_cpu *c, gfp_t gfp, size_t size, unsigned long caller);
 void *slub_alloc_slow(struct kmem_cache *s, gfp_t gfp, size_t size, unsigned long caller);
 void *slub_alloc_node(struct kmem_cache *s, gfp_t gfp, int node, size_t size, unsigned long caller);
@@ -352,6 +367,11 @@ static __always_inline void *slab_alloc(struct kmem_cache *s, gfp_t gfp, size_t 
 }
 
 #define slab_alloc_plain slab_alloc
+
+static inline struct kmem_cache *slab_guess(void)
+{
+	return kmem_cache_cache;
+}
 
 static __always_inline void slab_free(struct kmem_cache *s, void *object)
 {

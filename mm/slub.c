@@ -54,6 +54,8 @@ const char slab_allocator_name[] = "SLUB, no links in free objects, random order
 const char slab_allocator_name[] = "SLUB, no links in free objects, order of addresses";
 #endif
 
+struct kmem_cache *slub_last_slow;
+
 static bool is_debug(const struct kmem_cache *s)
 {
 	return s->flags & SLAB_DEBUG_FLAGS;
@@ -474,6 +476,7 @@ static void flush_half(struct kmem_cache *s, struct kmem_cache_cpu *c)
 {
 	unsigned int left = s->sheaf_limit - 1 - s->batch;
 
+	WRITE_ONCE(slub_last_slow, s);
 	put_objects(s, &c->below[left], s->batch);
 	memmove(&c->below[s->batch], &c->below[0], left * sizeof(void *));
 	WRITE_ONCE(c->room, (int)s->batch);
@@ -489,6 +492,7 @@ static unsigned int refill_sheaf(struct kmem_cache *s, struct kmem_cache_cpu *c,
 		got = take_from_others(s, numa_node_id(), p, s->batch);
 	if (!got)
 		return 0;
+	WRITE_ONCE(slub_last_slow, s);
 	if (unlikely(got < s->batch))
 		memmove(p + s->batch - got, p, got * sizeof(void *));
 	c->top = p[s->batch - got];
@@ -706,7 +710,9 @@ bool __kmem_cache_shutdown(struct kmem_cache *s)
 
 void __kmem_cache_release(struct kmem_cache *s)
 {
-	(void)s; /* it is all one object */
+	/* It is all one object. */
+	if (READ_ONCE(slub_last_slow) == s)
+		WRITE_ONCE(slub_last_slow, kmem_cache_cache);
 }
 
 /* ---- Counts ----------------------------------------------------------------------------------- */
@@ -839,6 +845,7 @@ void kmem_cache_bootstrap(void)
 {
 	memset(boot_memory, 0, sizeof(boot_memory));
 	kmem_cache_cache = (struct kmem_cache *)boot_memory;
+	slub_last_slow = kmem_cache_cache;
 	create_boot_cache(kmem_cache_cache, "kmem_cache", kmem_cache_bytes(), SLAB_INTERNAL);
 }
 #endif

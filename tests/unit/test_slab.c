@@ -456,7 +456,7 @@ static void few_empty_slabs_are_kept(void **state)
 	assert_in_range(slab_pages() - pages, 0, 8);
 }
 
-#ifdef CONFIG_SLAB
+#if defined(CONFIG_SLAB) && !defined(CONFIG_DEBUG_VM)
 /* Where the first object of each slab lies moves on by a line, and begins anew when there is no more room. */
 static void slabs_are_coloured(void **state)
 {
@@ -703,7 +703,7 @@ int main(void)
 		machine_test(the_family_of_kmalloc),
 		machine_test(counters_are_exact),
 		machine_test(few_empty_slabs_are_kept),
-#ifdef CONFIG_SLAB
+#if defined(CONFIG_SLAB) && !defined(CONFIG_DEBUG_VM)
 		machine_test(slabs_are_coloured),
 #endif
 		machine_test(constructed_objects_stay_so),

@@ -236,11 +236,12 @@ static void words_of_the_command_line(void **state)
 static void sanitizer_knows(void **state)
 {
 	struct kmem_cache *s;
-	u8 *p, *q;
+	u8 *p, *q, *neighbour;
 
 	(void)state;
 	boot_with("");
 	s = kmem_cache_create("plain", 60, 0, 0, NULL);
+	neighbour = kmem_cache_alloc(s, GFP_KERNEL);
 	p = kmem_cache_alloc(s, GFP_KERNEL);
 	assert_false(__asan_address_is_poisoned(p));
 	assert_false(__asan_address_is_poisoned(p + 59));
@@ -256,6 +257,7 @@ static void sanitizer_knows(void **state)
 	assert_false(__asan_address_is_poisoned(q + ksize(q) - 1));
 	kfree(q);
 	assert_true(__asan_address_is_poisoned(q));
+	kmem_cache_free(s, neighbour);
 	assert_int_equal(kmem_cache_destroy(s), 0);
 	/* The frames are the page allocator's again, and nobody's to forbid. */
 	kmem_cache_shrink_all();
