@@ -34,6 +34,7 @@ struct swap_option {
 struct options {
 	uint64_t ram; /* bytes */
 	unsigned int cpus; /* 1 ... NATIVE_MAX_CPUS */
+	unsigned int nodes; /* 1 ... NATIVE_MAX_NODES */
 	enum report_kind report;
 	const char *output; /* report goes here; NULL: standard error */
 	const char *trace; /* NULL: none */

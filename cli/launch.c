@@ -454,6 +454,7 @@ static void build(struct machine *m, int keeper_fd)
 	p->ram_bytes = m->opt->ram;
 	p->kernel_data_bytes = data;
 	p->nr_cpus = m->opt->cpus;
+	p->nr_nodes = m->opt->nodes;
 	p->ram_fd = ram_fd;
 	p->huge_ram = m->huge_ram;
 	p->keeper_fd = move_fd(keeper_fd, floor + 1);

@@ -12,7 +12,7 @@
 #include "cli.h"
 
 #define MIN_RAM (16ull << 20)
-#define MAX_RAM (NATIVE_VMALLOC_BASE - DIRECT_MAP_BASE) /* what the direct map has room for */
+#define MAX_RAM (KERNEL_END - DIRECT_MAP_BASE) /* what the direct map has room for */
 #define RAM_UNIT (2ull << 20)
 #define SWAP_UNIT 4096u
 #define MIN_SWAP (64ull << 10)
@@ -38,6 +38,9 @@ static const char help[] =
 	"  --cpus N          virtual CPUs, that is, how many threads of the program may be in the\n"
 	"                    machine's kernel at once; 1 to 64, default: as many CPUs as this\n"
 	"                    process may use\n"
+	"  --numa N          nodes that RAM and virtual CPUs are shared out between; 1 to 8, "
+	"default "
+	"1\n"
 	"  --report KIND     what happened, after the program's end: none, text or json;\n"
 	"                    default none\n"
 	"  --output FILE     write the report to FILE, not to standard error;\n"
@@ -148,7 +151,7 @@ static uint64_t parse_ram(const char *text)
 		die(EXIT_QUIRE,
 		    "--ram %s is too much: the machine's RAM is mapped at %#lx and must end below "
 		    "%#lx, which is room for %lluT",
-		    text, DIRECT_MAP_BASE, NATIVE_VMALLOC_BASE, (unsigned long long)MAX_RAM >> 40);
+		    text, DIRECT_MAP_BASE, KERNEL_END, (unsigned long long)MAX_RAM >> 40);
 	if (bytes < MIN_RAM)
 		die(EXIT_QUIRE,
 		    "--ram %s is too little: the machine's kernel and one program need %lluM", text,
@@ -209,14 +212,14 @@ static unsigned int host_cpus(void)
 	return n < NATIVE_MAX_CPUS ? (unsigned int)n : NATIVE_MAX_CPUS;
 }
 
-static unsigned int parse_cpus(const char *text)
+static unsigned int parse_count(const char *option, const char *text, unsigned int most)
 {
 	unsigned long n;
 	char *end;
 
 	n = strtoul(text, &end, 10);
-	if (!isdigit((unsigned char)*text) || *end || n < 1 || n > NATIVE_MAX_CPUS)
-		die(EXIT_QUIRE, "--cpus '%s' is not a number from 1 to %d", text, NATIVE_MAX_CPUS);
+	if (!isdigit((unsigned char)*text) || *end || n < 1 || n > most)
+		die(EXIT_QUIRE, "%s '%s' is not a number from 1 to %u", option, text, most);
 	return (unsigned int)n;
 }
 
@@ -262,13 +265,15 @@ enum {
 	OPT_FAIL,
 	OPT_KERNEL_ARGS,
 	OPT_VERBOSE,
-	OPT_WAIT
+	OPT_WAIT,
+	OPT_NUMA
 };
 
 static const struct option long_options[] = {
 	{ "ram", required_argument, NULL, OPT_RAM },
 	{ "swap", required_argument, NULL, OPT_SWAP },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
+	{ "numa", required_argument, NULL, OPT_NUMA },
 	{ "report", required_argument, NULL, OPT_REPORT },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
 	{ "trace", required_argument, NULL, OPT_TRACE },
@@ -317,7 +322,10 @@ static void take_option(struct options *o, int option)
 		take_swap(o, optarg);
 		break;
 	case OPT_CPUS:
-		o->cpus = parse_cpus(optarg);
+		o->cpus = parse_count("--cpus", optarg, NATIVE_MAX_CPUS);
+		break;
+	case OPT_NUMA:
+		o->nodes = parse_count("--numa", optarg, NATIVE_MAX_NODES);
 		break;
 	case OPT_REPORT:
 		o->report = (enum report_kind)parse_choice("report", optarg, reports);
@@ -404,7 +412,9 @@ static void parse_run(struct options *o, int argc, char **argv)
 
 void options_parse(struct options *o, int argc, char **argv)
 {
-	*o = (struct options){ .ram = DEFAULT_RAM, .cpus = host_cpus(), .report = REPORT_NONE };
+	*o = (struct options){
+		.ram = DEFAULT_RAM, .cpus = host_cpus(), .nodes = 1, .report = REPORT_NONE
+	};
 	if (argc < 2)
 		die_usage("no command");
 	if (!strcmp(argv[1], "run"))

@@ -3,7 +3,7 @@
  * numa.c - the system calls on NUMA policy: masks of nodes from and to programs, and the checks.
  *
  * Masks are of maxnode - 1 bits, whatever their manual says. Nodes above 63 are never there; bits
- * for them are taken, as long as they are below MAX_NUMNODES, and forgotten.
+ * for them are taken, as long as they are below MPOL_MAX_NODES, and forgotten.
  */
 #include "calls.h"
 
@@ -11,7 +11,7 @@
 #include <quire/mempolicy.h>
 #include <quire/string.h>
 
-#define MASK_WORDS (MAX_NUMNODES / 64)
+#define MASK_WORDS (MPOL_MAX_NODES / 64)
 /* Pages that move_pages() looks at in one go. */
 #define MOVE_CHUNK 16ul
 

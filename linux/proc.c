@@ -209,11 +209,11 @@ static int show_system(struct seq_file *m, enum proc_kind kind, struct host_text
 	case PROC_SWAPS:
 		swaps_show(m);
 		return 0;
-	case PROC_SLABINFO:
-		slabinfo_show(m);
-		return 0;
 	case PROC_IOMEM:
 		iomem_show(m);
+		return 0;
+	case PROC_SLABINFO:
+		slabinfo_show(m);
 		return 0;
 	case PROC_PAGETYPEINFO:
 		pagetypeinfo_show(m);

@@ -32,17 +32,6 @@ enum kpf {
 	KPF_RESERVED = 32,
 };
 
-static bool has_struct_page(unsigned long pfn)
-{
-	for (int i = 0; i < MAX_NR_ZONES; i++) {
-		const struct zone *zone = &contig_page_data.node_zones[i];
-
-		if (pfn >= zone->zone_start_pfn && pfn - zone->zone_start_pfn < zone->spanned_pages)
-			return pfn < READ_ONCE(zone->grown_pfn);
-	}
-	return false;
-}
-
 /* Of a frame that programs have mapped, how often. */
 static u64 mapcount(const struct page *page)
 {
@@ -92,14 +81,14 @@ static u64 frame_flags(unsigned long pfn)
 {
 	if (!pfn_valid(pfn))
 		return 1ull << KPF_NOPAGE;
-	if (!has_struct_page(pfn) || is_free(pfn_to_page(pfn)))
+	if (!pfn_is_grown(pfn) || is_free(pfn_to_page(pfn)))
 		return 1ull << KPF_BUDDY;
 	return page_flags(pfn_to_page(pfn));
 }
 
 static u64 frame_count(unsigned long pfn)
 {
-	return pfn_valid(pfn) && has_struct_page(pfn) ? mapcount(pfn_to_page(pfn)) : 0;
+	return pfn_valid(pfn) && pfn_is_grown(pfn) ? mapcount(pfn_to_page(pfn)) : 0;
 }
 
 size_t proc_kpage_read(enum proc_kind kind, u64 pos, u64 *entries, size_t n)

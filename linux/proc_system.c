@@ -20,16 +20,6 @@ static unsigned long pages_to_kb(unsigned long pages)
 	return pages << (PAGE_SHIFT - 10);
 }
 
-static bool populated_zone(const struct zone *zone)
-{
-	return zone->present_pages;
-}
-
-#define for_each_populated_zone(zone)                                       \
-	for ((zone) = contig_page_data.node_zones;                          \
-	     (zone) < contig_page_data.node_zones + MAX_NR_ZONES; (zone)++) \
-		if (populated_zone(zone))
-
 /* ---- meminfo ---------------------------------------------------------------------------------- */
 
 /* What could be had without swapping: free above the reserve, and page cache that is clean. */

@@ -8,7 +8,8 @@
  *
  * Wherever entries overlap the highest type wins; only what is then of type RAM is memory. The map
  * comes from firmware: empty entries, ends that wrap around and addresses that no processor has
- * are cut to what makes sense.
+ * are cut to what makes sense. Two nodes never share a block of 2^MAX_ORDER frames: it is wholly of the one
+ * that begins it.
  *
  * Used by one CPU at boot; no locks.
  */
@@ -17,6 +18,7 @@
 #include <quire/machine.h>
 #include <quire/memblock.h>
 #include <quire/mm.h>
+#include <quire/string.h>
 
 #define PHYS_END (1ull << MAX_PHYSMEM_BITS)
 
@@ -25,6 +27,7 @@ struct memblock memblock;
 static struct e820_entry e820[E820_MAX_ENTRIES];
 /* Every address at which an entry begins or ends: between two of them nothing changes. */
 static u64 e820_edges[2 * E820_MAX_ENTRIES];
+static int e820_nr, e820_nr_edges;
 
 static u64 e820_end(const struct e820_entry *entry)
 {
@@ -67,54 +70,142 @@ static void sort_edges(u64 *edges, int n)
 	}
 }
 
-static bool e820_is_ram(int nr, u64 addr)
+/* 0: nothing is said of the address. RAM that several nodes claim is of the first. */
+static u32 e820_type(u64 addr, int *nid)
 {
 	u32 type = 0;
 
-	for (int i = 0; i < nr; i++) {
-		if (e820[i].addr <= addr && addr < e820_end(&e820[i]))
-			type = max(type, e820[i].type);
+	*nid = NUMA_NO_NODE;
+	for (int i = 0; i < e820_nr; i++) {
+		if (e820[i].addr > addr || addr >= e820_end(&e820[i]))
+			continue;
+		type = max(type, e820[i].type);
+		if (e820[i].type == E820_TYPE_RAM && *nid == NUMA_NO_NODE)
+			*nid = e820[i].node < MAX_NUMNODES ? (int)e820[i].node : 0;
 	}
-	return type == E820_TYPE_RAM;
+	return type;
 }
 
-/* Bytes [start, end) are RAM and their neighbours are not. */
-static void memblock_add(u64 start, u64 end)
-{
-	unsigned long first = (start + PAGE_SIZE - 1) >> PAGE_SHIFT;
-	unsigned long last = end >> PAGE_SHIFT;
+/* ---- Lists of ranges ------------------------------------------------------------------------ */
 
-	if (first < last) {
-		memblock.memory.regions[memblock.memory.cnt++] =
-			(struct memblock_region){ first, last };
+static void remove_region(struct memblock_type *type, unsigned int i)
+{
+	type->cnt--;
+	for (; i < type->cnt; i++)
+		type->regions[i] = type->regions[i + 1];
+}
+
+/* False: there is no room. */
+static bool insert_region(struct memblock_type *type, unsigned int i, struct memblock_region region)
+{
+	if (type->cnt == MEMBLOCK_MAX_REGIONS)
+		return false;
+	for (unsigned int j = type->cnt++; j > i; j--)
+		type->regions[j] = type->regions[j - 1];
+	type->regions[i] = region;
+	return true;
+}
+
+/* Adds what lies in no range of the type; its neighbours of the same node grow. */
+static bool add_region(struct memblock_type *type, struct memblock_region region)
+{
+	unsigned int i = memblock_search(type, region.start);
+	struct memblock_region *at = &type->regions[i];
+
+	if (i && at[-1].end == region.start && at[-1].nid == region.nid) {
+		at[-1].end = region.end;
+		if (i < type->cnt && at->start == region.end && at->nid == region.nid) {
+			at[-1].end = at->end;
+			remove_region(type, i);
+		}
+		return true;
+	}
+	if (i < type->cnt && at->start == region.end && at->nid == region.nid) {
+		at->start = region.start;
+		return true;
+	}
+	return insert_region(type, i, region);
+}
+
+/* Cuts [start, end), which is part of the i-th range, out of the type. */
+static bool cut_region(struct memblock_type *type, unsigned int i, unsigned long start,
+		       unsigned long end)
+{
+	struct memblock_region *at = &type->regions[i];
+	struct memblock_region rest = { end, at->end, at->nid };
+
+	if (at->start == start && at->end == end)
+		remove_region(type, i);
+	else if (at->start == start)
+		at->start = end;
+	else if (at->end == end)
+		at->end = start;
+	else if (insert_region(type, i + 1, rest))
+		at->end = start;
+	else
+		return false;
+	return true;
+}
+
+/* ---- Reading the map ------------------------------------------------------------------------ */
+
+/* Bytes [start, end) are RAM of the node, and what is around them is not. */
+static void memblock_add(u64 start, u64 end, int nid)
+{
+	struct memblock_region region = { (start + PAGE_SIZE - 1) >> PAGE_SHIFT, end >> PAGE_SHIFT,
+					  nid };
+
+	if (region.start < region.end)
+		add_region(&memblock.memory, region);
+}
+
+/* The first frames of a block that begins in another node go to that one. */
+static void keep_blocks_whole(void)
+{
+	struct memblock_type *ram = &memblock.memory;
+
+	for (unsigned int i = 1; i < ram->cnt; i++) {
+		struct memblock_region *at = &ram->regions[i];
+		unsigned long block_end = ALIGN(at[-1].end, MAX_ORDER_NR_PAGES);
+		struct memblock_region head = { at->start, min(at->end, block_end), at[-1].nid };
+
+		if (at->start >= block_end || at->nid == at[-1].nid)
+			continue;
+		cut_region(ram, i, head.start, head.end);
+		add_region(ram, head);
+		i--; /* what is there now is looked at again */
 	}
 }
 
 int memblock_init(void)
 {
-	int nr = e820_read();
-	int edges = 0;
+	int nid = NUMA_NO_NODE;
 	u64 start = 0;
-	bool in_ram = false;
 
-	if (nr < 0)
-		return nr;
-	for (int i = 0; i < nr; i++) {
-		e820_edges[edges++] = e820[i].addr;
-		e820_edges[edges++] = e820_end(&e820[i]);
+	memset(&memblock, 0, sizeof(memblock));
+	e820_nr = e820_nr_edges = 0;
+	e820_nr = e820_read();
+	if (e820_nr < 0)
+		return e820_nr;
+	for (int i = 0; i < e820_nr; i++) {
+		e820_edges[e820_nr_edges++] = e820[i].addr;
+		e820_edges[e820_nr_edges++] = e820_end(&e820[i]);
 	}
-	sort_edges(e820_edges, edges);
+	sort_edges(e820_edges, e820_nr_edges);
 
-	memblock.memory.cnt = 0;
-	for (int i = 0; i < edges; i++) {
-		bool ram = e820_is_ram(nr, e820_edges[i]);
+	for (int i = 0; i < e820_nr_edges; i++) {
+		int new_nid;
 
-		if (ram && !in_ram)
-			start = e820_edges[i];
-		else if (!ram && in_ram)
-			memblock_add(start, e820_edges[i]);
-		in_ram = ram;
+		if (e820_type(e820_edges[i], &new_nid) != E820_TYPE_RAM)
+			new_nid = NUMA_NO_NODE;
+		if (new_nid == nid)
+			continue;
+		if (nid != NUMA_NO_NODE)
+			memblock_add(start, e820_edges[i], nid);
+		start = e820_edges[i];
+		nid = new_nid;
 	}
+	keep_blocks_whole();
 	memblock.free = memblock.memory;
 	return memblock.memory.cnt ? 0 : -EINVAL;
 }
@@ -124,27 +215,47 @@ bool memblock_drop_highest(void)
 	if (!memblock.memory.cnt)
 		return false;
 	memblock.memory.cnt--;
-	memblock.free.cnt--;
+	memblock.free = memblock.memory;
 	return true;
 }
 
-unsigned long memblock_alloc(unsigned long nr)
+/* ---- Taking ---------------------------------------------------------------------------------- */
+
+int memblock_reserve(unsigned long start, unsigned long end)
 {
-	struct memblock_type *type = &memblock.free;
+	struct memblock_type *free = &memblock.free;
+	unsigned int i;
 
-	for (unsigned int i = type->cnt; i-- > 0;) {
-		struct memblock_region *region = &type->regions[i];
-		unsigned long first = region->end - nr;
+	while ((i = memblock_search(free, start)) < free->cnt && free->regions[i].start < end) {
+		struct memblock_region part = { max(free->regions[i].start, start),
+						min(free->regions[i].end, end),
+						free->regions[i].nid };
 
-		if (region->end - region->start < nr)
+		/* Room for both, or nothing is changed. */
+		if (memblock.reserved.cnt == MEMBLOCK_MAX_REGIONS ||
+		    free->cnt == MEMBLOCK_MAX_REGIONS)
+			return -ENOSPC;
+		cut_region(free, i, part.start, part.end);
+		add_region(&memblock.reserved, part);
+		start = part.end;
+	}
+	return 0;
+}
+
+unsigned long memblock_alloc_range(unsigned long nr, unsigned long align, unsigned long from,
+				   unsigned long to)
+{
+	const struct memblock_type *free = &memblock.free;
+
+	for (unsigned int i = free->cnt; nr && i-- > 0;) {
+		unsigned long start = max(free->regions[i].start, from);
+		unsigned long end = min(free->regions[i].end, to), first;
+
+		if (end <= start || end - start < nr)
 			continue;
-		region->end = first;
-		if (region->start == region->end) {
-			type->cnt--;
-			for (unsigned int j = i; j < type->cnt; j++)
-				type->regions[j] = type->regions[j + 1];
-		}
-		return first;
+		first = ALIGN_DOWN(end - nr, align);
+		if (first >= start)
+			return memblock_reserve(first, first + nr) ? MEMBLOCK_NONE : first;
 	}
 	return MEMBLOCK_NONE;
 }
@@ -164,8 +275,8 @@ unsigned int memblock_search(const struct memblock_type *type, unsigned long pfn
 	return low;
 }
 
-unsigned long memblock_count(const struct memblock_type *type, unsigned long start,
-			     unsigned long end)
+unsigned long memblock_count_node(const struct memblock_type *type, unsigned long start,
+				  unsigned long end, int nid)
 {
 	unsigned long frames = 0;
 
@@ -174,7 +285,14 @@ unsigned long memblock_count(const struct memblock_type *type, unsigned long sta
 
 		if (region->start >= end)
 			break;
-		frames += min(region->end, end) - max(region->start, start);
+		if (nid == NUMA_NO_NODE || region->nid == nid)
+			frames += min(region->end, end) - max(region->start, start);
 	}
 	return frames;
+}
+
+unsigned long memblock_count(const struct memblock_type *type, unsigned long start,
+			     unsigned long end)
+{
+	return memblock_count_node(type, start, end, NUMA_NO_NODE);
 }

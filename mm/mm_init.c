@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Zones: made at boot from memblock, and grown to their frames later.
+ * Nodes and zones: made at boot from memblock, and grown to their frames later.
  *
  *	zone_start_pfn        grown_pfn                          end of the zone
  *	  |  frames with a       |  free frames, mem_map not          |
@@ -26,6 +26,11 @@
 #define FRAMES_BELOW(bytes) ((unsigned long)((bytes) >> PAGE_SHIFT))
 
 struct pglist_data contig_page_data;
+struct pglist_data *node_data[MAX_NUMNODES];
+struct zone *zone_table[MAX_NUMNODES << (PAGE_NODE_SHIFT - PAGE_ZONE_SHIFT)];
+unsigned int nr_node_ids;
+u8 cpu_to_node[MACHINE_MAX_CPUS];
+static u8 distances[MAX_NUMNODES][MAX_NUMNODES];
 struct page *mem_map;
 unsigned long max_pfn;
 u8 *pageblock_types;
@@ -46,13 +51,49 @@ bool pfn_valid(unsigned long pfn)
 	return i < memblock.free.cnt && memblock.free.regions[i].start <= pfn;
 }
 
+static struct zone *zone_of_frame(unsigned long pfn, int nid)
+{
+	struct zone *zone = NODE_DATA(nid)->node_zones;
+
+	while (pfn >= zone_limits[zone_idx(zone)].end_pfn)
+		zone++;
+	return zone;
+}
+
+bool pfn_is_grown(unsigned long pfn)
+{
+	unsigned long block = ALIGN_DOWN(pfn, MAX_ORDER_NR_PAGES);
+	unsigned int i = memblock_search(&memblock.free, block);
+	const struct memblock_region *region = &memblock.free.regions[i];
+
+	if (i == memblock.free.cnt || region->start >= block + MAX_ORDER_NR_PAGES)
+		return false;
+	return READ_ONCE(zone_of_frame(block, region->nid)->grown_pfn) > block;
+}
+
+struct zone *next_zone(const struct zone *zone)
+{
+	unsigned int nid = (unsigned int)zone->node;
+
+	if (zone_idx(zone) < MAX_NR_ZONES - 1)
+		return &node_data[nid]->node_zones[zone_idx(zone) + 1];
+	while (++nid < nr_node_ids)
+		if (node_data[nid])
+			return node_data[nid]->node_zones;
+	return NULL;
+}
+
+unsigned int node_distance(int from, int to)
+{
+	return distances[from][to];
+}
+
 /* ---- Growing ------------------------------------------------------------------------------ */
 
 static void init_free_frames(struct zone *zone, unsigned long start, unsigned long end)
 {
 	unsigned long flags = (unsigned long)zone->node << PAGE_NODE_SHIFT |
-			      (unsigned long)(zone - contig_page_data.node_zones)
-				      << PAGE_ZONE_SHIFT;
+			      (unsigned long)zone_idx(zone) << PAGE_ZONE_SHIFT;
 
 	if (machine_ram_is_zeroed())
 		flags |= 1UL << PG_zeroed;
@@ -92,6 +133,8 @@ bool zone_grow(struct zone *zone, enum migratetype type)
 
 	if (!zone->ungrown_pages)
 		return false;
+	while (memblock.free.regions[i].nid != zone->node)
+		i++;
 	pfn = max(memblock.free.regions[i].start, zone->grown_pfn);
 	pfn = ALIGN_DOWN(pfn, MAX_ORDER_NR_PAGES);
 	block_end = pfn + MAX_ORDER_NR_PAGES;
@@ -195,24 +238,24 @@ static void init_per_cpu_lists(struct zone *zone, unsigned long managed)
 	unsigned long share = managed / 32 / machine_nr_cpus();
 	int high = (int)clamp(share, 4UL, 384UL);
 
-	for (unsigned int cpu = 0; cpu < MACHINE_MAX_CPUS; cpu++) {
+	for (unsigned int cpu = 0; cpu < machine_nr_cpus(); cpu++) {
 		struct per_cpu_pages *pcp = &zone->pcp[cpu];
 
+		pcp->count = 0;
 		pcp->high = high;
 		pcp->batch = (int)rounddown_pow_of_two(max(high / 6, 1));
-		for (int type = 0; type < MIGRATE_TYPES; type++)
-			INIT_LIST_HEAD(&pcp->lists[type]);
+		for (int i = 0; i < NR_PCP_LISTS; i++)
+			INIT_LIST_HEAD(&pcp->lists[i]);
 	}
 }
 
-static void init_zone(struct zone *zone, const char *name, unsigned long start, unsigned long end)
+static void init_zone(struct zone *zone, unsigned long start, unsigned long end)
 {
-	unsigned long managed = memblock_count(&memblock.free, start, end);
+	unsigned long managed = memblock_count_node(&memblock.free, start, end, zone->node);
 
-	zone->name = name;
 	zone->zone_start_pfn = start;
 	zone->spanned_pages = end - start;
-	zone->present_pages = memblock_count(&memblock.memory, start, end);
+	zone->present_pages = memblock_count_node(&memblock.memory, start, end, zone->node);
 	zone->grown_pfn = start;
 	zone->ungrown_pages = managed;
 	atomic_long_set(&zone->managed_pages, (long)managed);
@@ -221,20 +264,153 @@ static void init_zone(struct zone *zone, const char *name, unsigned long start, 
 	init_per_cpu_lists(zone, managed);
 }
 
-static void init_node(struct pglist_data *node)
+/* From the first block of the node to the end of its last range; node 0 from frame 0 on. */
+static void node_span(int nid, unsigned long *start, unsigned long *end)
 {
-	unsigned long start = 0;
+	*start = nid ? ~0UL : 0;
+	*end = 0;
+	for (unsigned int i = 0; i < memblock.memory.cnt; i++) {
+		const struct memblock_region *region = &memblock.memory.regions[i];
 
-	memset(node, 0, sizeof(*node));
-	node->node_spanned_pages = max_pfn;
+		if (region->nid != nid)
+			continue;
+		*start = min(*start, ALIGN_DOWN(region->start, MAX_ORDER_NR_PAGES));
+		*end = region->end;
+	}
+}
+
+static void init_node(struct pglist_data *node, struct per_cpu_pages *pcp)
+{
+	unsigned long start, end;
+
+	node_span(node->node_id, &start, &end);
+	node->node_start_pfn = start;
+	node->node_spanned_pages = end - start;
 	for (int i = 0; i < MAX_NR_ZONES; i++) {
-		unsigned long end = max(start, min(zone_limits[i].end_pfn, max_pfn));
+		unsigned long limit = max(start, min(zone_limits[i].end_pfn, end));
 		struct zone *zone = &node->node_zones[i];
 
-		init_zone(zone, zone_limits[i].name, start, end);
+		zone->name = zone_limits[i].name;
+		zone->node = node->node_id;
+		zone->pcp = pcp + (unsigned int)i * machine_nr_cpus();
+		init_zone(zone, start, limit);
+		zone_table[node->node_id << (PAGE_NODE_SHIFT - PAGE_ZONE_SHIFT) | i] = zone;
 		node->node_present_pages += zone->present_pages;
-		start = end;
+		start = limit;
 	}
+}
+
+/* ---- Nodes -------------------------------------------------------------------------------- */
+
+static bool node_has_memory(int nid)
+{
+	return memblock_count_node(&memblock.memory, 0, MEMBLOCK_NONE, nid);
+}
+
+static unsigned long node_table_bytes(void)
+{
+	return sizeof(struct pglist_data) +
+	       MAX_NR_ZONES * machine_nr_cpus() * sizeof(struct per_cpu_pages);
+}
+
+/* The tables of all nodes but the struct of node 0, which is static. 0 or -ENOMEM. */
+static int alloc_nodes(void)
+{
+	unsigned long frames = PAGE_ALIGN(node_table_bytes()) >> PAGE_SHIFT;
+
+	memset(node_data, 0, sizeof(node_data));
+	nr_node_ids = 1;
+	for (int nid = 0; nid < MAX_NUMNODES; nid++) {
+		unsigned long pfn;
+
+		if (nid && !node_has_memory(nid))
+			continue;
+		pfn = memblock_alloc(frames);
+		if (pfn == MEMBLOCK_NONE)
+			return -ENOMEM;
+		node_data[nid] = nid ? __va((phys_addr_t)pfn << PAGE_SHIFT) : &contig_page_data;
+		memset(node_data[nid], 0, sizeof(struct pglist_data));
+		node_data[nid]->node_id = nid;
+		/* The lists of CPUs are written later, behind the struct or in its place. */
+		node_data[nid]->node_start_pfn = pfn;
+		nr_node_ids = (unsigned int)nid + 1;
+	}
+	return 0;
+}
+
+static void init_nodes(void)
+{
+	for (unsigned int nid = 0; nid < nr_node_ids; nid++) {
+		struct pglist_data *node = NODE_DATA(nid);
+
+		if (node)
+			init_node(node, __va((node->node_start_pfn << PAGE_SHIFT) +
+					     ALIGN(sizeof(struct pglist_data), 64UL)));
+	}
+}
+
+/* CPUs in equal shares, those next to each other on one node. */
+static void place_cpus(void)
+{
+	unsigned int online[MAX_NUMNODES], nr = 0;
+
+	for (unsigned int nid = 0; nid < nr_node_ids; nid++)
+		if (NODE_DATA(nid) && NODE_DATA(nid)->node_present_pages)
+			online[nr++] = nid;
+	for (unsigned int cpu = 0; cpu < machine_nr_cpus(); cpu++)
+		cpu_to_node[cpu] = (u8)online[cpu * nr / machine_nr_cpus()];
+}
+
+static void read_distances(void)
+{
+	for (unsigned int from = 0; from < nr_node_ids; from++)
+		for (unsigned int to = 0; to < nr_node_ids; to++)
+			distances[from][to] = (u8)clamp(machine_node_distance(from, to),
+							LOCAL_DISTANCE + 0u, 255u);
+}
+
+static struct zoneref *list_node(struct zoneref *ref, struct pglist_data *node)
+{
+	for (int i = MAX_NR_ZONES; i-- > 0;) {
+		struct zone *zone = &node->node_zones[i];
+
+		if (atomic_long_read(&zone->managed_pages))
+			*ref++ = (struct zoneref){ zone, (enum zone_type)i };
+	}
+	return ref;
+}
+
+/* The nearest of those left; a node itself is nearest to it, and of equals the next in a round. */
+static int nearest_node(int from, u32 left)
+{
+	int best = NUMA_NO_NODE;
+
+	if (left >> from & 1)
+		return from;
+	for (unsigned int i = 1; i < nr_node_ids; i++) {
+		int nid = (int)(((unsigned int)from + i) % nr_node_ids);
+
+		if ((left >> nid & 1) &&
+		    (best == NUMA_NO_NODE || distances[from][nid] < distances[from][best]))
+			best = nid;
+	}
+	return best;
+}
+
+static void build_zonelists(struct pglist_data *node)
+{
+	struct zoneref *ref = node->node_zonelists[ZONELIST_FALLBACK].ref;
+	u32 left = 0;
+	int nid;
+
+	for (unsigned int i = 0; i < nr_node_ids; i++)
+		if (NODE_DATA(i))
+			left |= 1u << i;
+	for (; (nid = nearest_node(node->node_id, left)) >= 0; left &= ~(1u << nid))
+		ref = list_node(ref, NODE_DATA(nid));
+	ref->zone = NULL;
+	ref = list_node(node->node_zonelists[ZONELIST_NOFALLBACK].ref, node);
+	ref->zone = NULL;
 }
 
 static unsigned long int_sqrt(unsigned long x)
@@ -252,14 +428,16 @@ static unsigned long int_sqrt(unsigned long x)
  * min_free_kbytes = 4 * sqrt(KiB of RAM), shared out by size; low and high lie a quarter of min, or
  * a thousandth of the zone, apart.
  */
-static void setup_per_zone_wmarks(struct pglist_data *node)
+static void setup_per_zone_wmarks(void)
 {
 	unsigned long total = totalram_pages();
 	unsigned long kbytes = int_sqrt(total * (PAGE_SIZE / 1024) * 16);
 	unsigned long pages_min = clamp(kbytes, 128UL, 65536UL) / (PAGE_SIZE / 1024);
 
-	for (int i = 0; i < MAX_NR_ZONES; i++) {
-		struct zone *zone = &node->node_zones[i];
+	struct zone *zone;
+
+	for_each_zone(zone)
+	{
 		unsigned long managed = (unsigned long)atomic_long_read(&zone->managed_pages);
 		unsigned long least = total ? pages_min * managed / total : 0;
 		unsigned long step = max(least / 4, managed / 1000);
@@ -293,16 +471,25 @@ int free_area_init(void)
 {
 	unsigned long ram = memblock_count(&memblock.memory, 0, MEMBLOCK_NONE);
 
-	if (alloc_boot_tables() ||
+	if (alloc_boot_tables() || alloc_nodes() ||
 	    memblock_count(&memblock.free, 0, MEMBLOCK_NONE) < BOOT_MIN_FRAMES) {
 		pr_err("too little memory: %lu KiB of RAM, and at least %lu KiB are needed",
 		       ram << (PAGE_SHIFT - 10),
-		       (BOOT_MIN_FRAMES + boot_table_frames()) << (PAGE_SHIFT - 10));
+		       (BOOT_MIN_FRAMES + boot_table_frames() +
+			(PAGE_ALIGN(node_table_bytes()) >> PAGE_SHIFT))
+			       << (PAGE_SHIFT - 10));
 		return -ENOMEM;
 	}
-	init_node(&contig_page_data);
+	init_nodes();
 	lru_init(&contig_page_data.lruvec);
-	setup_per_zone_wmarks(&contig_page_data);
-	setup_per_zone_lowmem_reserve(&contig_page_data);
+	place_cpus();
+	read_distances();
+	setup_per_zone_wmarks();
+	for (unsigned int nid = 0; nid < nr_node_ids; nid++) {
+		if (!NODE_DATA(nid))
+			continue;
+		setup_per_zone_lowmem_reserve(NODE_DATA(nid));
+		build_zonelists(NODE_DATA(nid));
+	}
 	return 0;
 }

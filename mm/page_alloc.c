@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page allocator: a buddy system for each zone, and lists of single frames for each CPU.
+ * The page allocator: a buddy system for each zone, and lists of small blocks for each CPU.
  *
- *	alloc_pages --> zones, highest first --> order 0: list of this CPU --(a batch at a time)--.
- *	                                    \--> order n: free_area[n ...] <----------------------'
+ *	alloc_pages --> zonelist of the node --> order 0...3: list of this CPU --(a batch at a time)--.
+ *	                                    \--> order n: free_area[n ...] <--------------------------'
  *
  * A free block of order n begins at a multiple of 2^n. Its first frame is of PAGE_TYPE_BUDDY, is
  * on free_area[n].free_list and has the order in `private`; the others are of PAGE_TYPE_FREE. The
@@ -39,8 +39,6 @@ enum alloc_flags {
 	ALLOC_OOM = 32, /* half of what would be kept: the caller is about to end */
 };
 
-/* A large block may not come together however much is freed. */
-#define PAGE_ALLOC_COSTLY_ORDER 3
 #define MAX_RECLAIM_RETRIES 16
 #define MAX_COSTLY_RETRIES 3
 #define NOFAIL_TRIES 10000u
@@ -55,16 +53,78 @@ enum alloc_flags {
 	 1UL << PG_reserved | 1UL << PG_slab | 1UL << PG_table | 1UL << PG_swapcache | \
 	 1UL << PG_unevictable)
 
+static bool page_is_free(const struct page *page)
+{
+	u32 type = __atomic_load_n(&page->page_type, __ATOMIC_RELAXED);
+
+	return (type & 0xfffffff0u) == 0xf0000000u;
+}
+
+/*
+ * Debug builds know who took a frame and who gave it back. page->owner is the lower half of the address
+ * that asked for the frame, which its last user leaves in place; OWNER_TAIL marks the frames behind the first
+ * of a block. page->index of a free frame is the address that freed it, and then the frame is full of POISON.
+ */
+#ifdef CONFIG_DEBUG_VM
+#define POISON 0xaa
+#define OWNER_TAIL 1u
+#define CALLER ((unsigned long)__builtin_return_address(0))
+
+/* Code lies within 4 GiB of code. */
+static unsigned long owner_address(const struct page *page)
+{
+	while (page->owner == OWNER_TAIL)
+		page--;
+	return page->owner ? ((unsigned long)owner_address & ~0xfffffffful) | page->owner : 0;
+}
+
+static void set_page_owner(struct page *page, unsigned int order, unsigned long caller)
+{
+	page->owner = (u32)caller;
+	for (struct page *p = page + 1; p < page + (1UL << order); p++)
+		p->owner = OWNER_TAIL;
+}
+
+static int owner_text(const struct page *page, char *text, size_t size)
+{
+	unsigned long freed_at = page_is_free(page) ? page->index : 0;
+	int n = scnprintf(text, size, ", allocated at %#lx", owner_address(page));
+
+	if (freed_at)
+		n += scnprintf(text + n, size - (size_t)n, ", freed at %#lx", freed_at);
+	return n;
+}
+#else
+#define CALLER 0ul
+
+static void set_page_owner(struct page *page, unsigned int order, unsigned long caller)
+{
+	(void)page;
+	(void)order;
+	(void)caller;
+}
+
+static int owner_text(const struct page *page, char *text, size_t size)
+{
+	(void)page;
+	(void)size;
+	*text = 0;
+	return 0;
+}
+#endif
+
 __noreturn __cold static void bad_page(const struct page *page, const char *why)
 {
-	static char text[200];
+	static char text[300];
+	char owner[80];
 
+	owner_text(page, owner, sizeof(owner));
 	snprintf(text, sizeof(text),
 		 "bad page: pfn %#lx: %s (flags %#lx, refcount %d, mapcount %d, pincount %d, "
-		 "type %#x, mapping %p)",
+		 "type %#x, mapping %p%s)",
 		 page_to_pfn(page), why, page->flags & ~PAGE_FLAGS_KEEP,
 		 atomic_read(&page->_refcount), atomic_read(&page->_mapcount) + 1,
-		 atomic_read(&page->_pincount), page->page_type, (void *)page->mapping);
+		 atomic_read(&page->_pincount), page->page_type, (void *)page->mapping, owner);
 	machine_panic(text);
 }
 
@@ -74,15 +134,10 @@ static void set_page_type(struct page *page, u32 type)
 	__atomic_store_n(&page->page_type, type, __ATOMIC_RELAXED);
 }
 
-static bool page_is_free(const struct page *page)
-{
-	u32 type = __atomic_load_n(&page->page_type, __ATOMIC_RELAXED);
-
-	return (type & 0xfffffff0u) == 0xf0000000u;
-}
-
 __cold static void bad_free(const struct page *page)
 {
+	if (page->page_type == PAGE_TYPE_OFFLINE)
+		bad_page(page, "freed, and is no RAM or reserved");
 	if (page_is_free(page))
 		bad_page(page, "freed twice");
 	if (atomic_read(&page->_refcount))
@@ -100,7 +155,7 @@ __cold static void bad_free(const struct page *page)
  * The frame is about to become free: nothing may hold it. An anonymous page may still have its
  * mapping (it dies with its last reference), a page of the cache may not.
  */
-static void free_page_prepare(struct page *page)
+static void free_page_prepare(struct page *page, unsigned long caller)
 {
 	unsigned long mapping = (unsigned long)page->mapping;
 
@@ -113,14 +168,42 @@ static void free_page_prepare(struct page *page)
 	page->compound_head = 0;
 	set_page_type(page, PAGE_TYPE_FREE);
 #ifdef CONFIG_DEBUG_VM
-	memset(page_address(page), 0xaa, PAGE_SIZE);
+	page->index = caller;
+	memset(page_address(page), POISON, PAGE_SIZE);
+#else
+	(void)caller;
 #endif
 }
 
-static void free_pages_prepare(struct page *page, unsigned int order)
+/* Debug builds: as many frames as were allocated as one block. */
+static void check_block(const struct page *page, unsigned int order)
+{
+#ifdef CONFIG_DEBUG_VM
+	const struct page *end = page + (1UL << order);
+
+	if (page->owner == OWNER_TAIL)
+		bad_page(page, "freed in the middle of a block");
+	for (const struct page *p = page + 1; p < end; p++)
+		if (p->owner != OWNER_TAIL)
+			bad_page(page, "freed with a larger order than allocated");
+	if (page_to_pfn(end) % MAX_ORDER_NR_PAGES && end->owner == OWNER_TAIL && !page_is_free(end))
+		bad_page(page, "freed with a smaller order than allocated");
+#else
+	(void)page;
+	(void)order;
+#endif
+}
+
+static void free_pages_prepare(struct page *page, unsigned int order, unsigned long caller)
 {
 	for (struct page *p = page; p < page + (1UL << order); p++)
-		free_page_prepare(p);
+		free_page_prepare(p, caller);
+	check_block(page, order);
+#ifdef CONFIG_DEBUG_VM
+	/* A free frame is not a part of that block any more. */
+	for (struct page *p = page; p < page + (1UL << order); p++)
+		p->owner = page->owner;
+#endif
 }
 
 /* ---- Frames on their way out -------------------------------------------------------------- */
@@ -150,6 +233,11 @@ static void zero_run_add(struct zero_run *run, struct page *page)
 /* A free frame becomes an allocated one; references are the caller's to set. */
 static void prep_new_frame(struct page *page, gfp_t gfp, struct zero_run *run)
 {
+#ifdef CONFIG_DEBUG_VM
+	if (page->index && memchr_inv(page_address(page), POISON, PAGE_SIZE))
+		bad_page(page, "written to after it was freed");
+	page->index = 0;
+#endif
 	if ((gfp & __GFP_ZERO) && !PageZeroed(page))
 		zero_run_add(run, page);
 	page->flags &= PAGE_FLAGS_KEEP;
@@ -166,13 +254,14 @@ static void prep_compound_page(struct page *head, unsigned int order)
 		p->compound_head = (unsigned long)head | 1;
 }
 
-static void prep_new_page(struct page *page, unsigned int order, gfp_t gfp)
+static void prep_new_page(struct page *page, unsigned int order, gfp_t gfp, unsigned long caller)
 {
 	struct zero_run run = { NULL, 0 };
 
 	for (struct page *p = page; p < page + (1UL << order); p++)
 		prep_new_frame(p, gfp, &run);
 	zero_run_flush(&run);
+	set_page_owner(page, order, caller);
 	if (order && (gfp & __GFP_COMP))
 		prep_compound_page(page, order);
 	atomic_set(&page->_refcount, 1);
@@ -182,8 +271,10 @@ void split_page(struct page *page, unsigned int order)
 {
 	if (PageHead(page) || PageTail(page))
 		bad_page(page, "a folio is not split");
-	for (struct page *p = page + 1; p < page + (1UL << order); p++)
+	for (struct page *p = page + 1; p < page + (1UL << order); p++) {
 		atomic_set(&p->_refcount, 1);
+		p->owner = page->owner;
+	}
 }
 
 /* ---- The buddy system: zone->lock held ---------------------------------------------------- */
@@ -353,77 +444,122 @@ static void pcp_count_add(struct per_cpu_pages *pcp, int frames)
 	__atomic_store_n(&pcp->count, pcp->count + frames, __ATOMIC_RELAXED);
 }
 
-static void pcp_refill(struct zone *zone, struct per_cpu_pages *pcp, enum migratetype type)
+static struct list_head *pcp_list(struct per_cpu_pages *pcp, enum migratetype type,
+				  unsigned int order)
 {
-	unsigned long want = (unsigned long)pcp->batch;
-	unsigned int order;
+	return &pcp->lists[order * MIGRATE_TYPES + (unsigned int)type];
+}
+
+/* A batch of frames, in blocks of the order; one block at least. */
+static void pcp_refill(struct zone *zone, struct per_cpu_pages *pcp, enum migratetype type,
+		       unsigned int order)
+{
+	unsigned long want = max((unsigned long)pcp->batch, 1UL << order);
+	struct list_head *list = pcp_list(pcp, type, order);
 	struct page *page;
+	unsigned int got;
 
 	spin_lock(&zone->lock);
-	while (want && (page = rmqueue_buddy(zone, 0, order_within(want), type, &order))) {
-		for (struct page *p = page; p < page + (1UL << order); p++) {
+	while (want >= 1UL << order &&
+	       (page = rmqueue_buddy(zone, order, order_within(want), type, &got))) {
+		for (struct page *p = page; p < page + (1UL << got); p += 1UL << order) {
 			set_page_type(p, PAGE_TYPE_PCP);
-			list_add_tail(&p->lru, &pcp->lists[type]);
+			list_add_tail(&p->lru, list);
 		}
-		pcp_count_add(pcp, 1 << order);
-		want -= 1UL << order;
+		pcp_count_add(pcp, 1 << got);
+		want -= 1UL << got;
 	}
 	spin_unlock(&zone->lock);
 }
 
-static struct page *pcp_pop(struct per_cpu_pages *pcp, enum migratetype type)
+static struct page *pcp_pop(struct per_cpu_pages *pcp, enum migratetype type, unsigned int order)
 {
+	struct list_head *list = pcp_list(pcp, type, order);
 	struct page *page;
 
-	if (list_empty(&pcp->lists[type]))
+	if (list_empty(list))
 		return NULL;
-	page = list_first_entry(&pcp->lists[type], struct page, lru);
+	page = list_first_entry(list, struct page, lru);
 	__list_del_entry(&page->lru);
-	pcp_count_add(pcp, -1);
+	pcp_count_add(pcp, -(1 << order));
 	return page;
 }
 
-/* Give the nr coldest frames back, of each type in turn. */
-static void pcp_drain(struct zone *zone, struct per_cpu_pages *pcp, int nr)
+/*
+ * What free_one_block() will look at, asked for ahead: frames that come back in no order would else wait
+ * for memory several times each.
+ */
+static void prefetch_buddy(const struct page *page, unsigned int order)
 {
-	int type = 0;
+	const struct page *buddy = pfn_to_page(page_to_pfn(page) ^ (1UL << order));
 
-	nr = min(nr, pcp->count);
+	if (page_is_buddy(buddy, order)) {
+		__builtin_prefetch(buddy->lru.next, 1);
+		__builtin_prefetch(buddy->lru.prev, 1);
+		__builtin_prefetch(pfn_to_page(page_to_pfn(page) ^ (2UL << order)), 1);
+	}
+}
+
+/* Blocks that go back together. */
+#define PCP_DRAIN 64
+
+static void pcp_free_blocks(struct zone *zone, struct page **pages, const u8 *orders, int nr)
+{
+	for (int i = 0; i < nr; i++)
+		prefetch_buddy(pages[i], orders[i]);
 	spin_lock(&zone->lock);
-	pcp_count_add(pcp, -nr);
-	while (nr) {
-		struct list_head *list = &pcp->lists[type];
-
-		if (!list_empty(list)) {
-			struct page *page = list_last_entry(list, struct page, lru);
-
-			__list_del_entry(&page->lru);
-			set_page_type(page, PAGE_TYPE_FREE);
-			free_one_block(zone, page, 0);
-			nr--;
-		}
-		type = (type + 1) % MIGRATE_TYPES;
+	for (int i = 0; i < nr; i++) {
+		set_page_type(pages[i], PAGE_TYPE_FREE);
+		free_one_block(zone, pages[i], orders[i]);
 	}
 	spin_unlock(&zone->lock);
 }
 
-static void pcp_push(struct page *page)
+/* Give at least frames of the coldest back, or all that there are, from each list in turn. */
+static void pcp_drain(struct zone *zone, struct per_cpu_pages *pcp, int frames)
+{
+	struct page *pages[PCP_DRAIN];
+	u8 orders[PCP_DRAIN];
+	int nr = 0;
+
+	for (unsigned int i = 0; frames > 0 && pcp->count; i = (i + 1) % NR_PCP_LISTS) {
+		struct list_head *list = &pcp->lists[i];
+		unsigned int order = i / MIGRATE_TYPES;
+
+		if (list_empty(list))
+			continue;
+		pages[nr] = list_last_entry(list, struct page, lru);
+		orders[nr++] = (u8)order;
+		__list_del_entry(&pages[nr - 1]->lru);
+		pcp_count_add(pcp, -(1 << order));
+		frames -= 1 << order;
+		if (nr == PCP_DRAIN) {
+			pcp_free_blocks(zone, pages, orders, nr);
+			nr = 0;
+		}
+	}
+	pcp_free_blocks(zone, pages, orders, nr);
+}
+
+static void pcp_push(struct page *page, unsigned int order)
 {
 	struct zone *zone = page_zone(page);
 	struct per_cpu_pages *pcp = &zone->pcp[machine_cpu_id()];
 
+	__builtin_prefetch(pfn_to_page(page_to_pfn(page) ^ (1UL << order)), 1);
 	set_page_type(page, PAGE_TYPE_PCP);
-	list_add(&page->lru, &pcp->lists[pageblock_type(page_to_pfn(page))]);
-	pcp_count_add(pcp, 1);
+	list_add(&page->lru, pcp_list(pcp, pageblock_type(page_to_pfn(page)), order));
+	pcp_count_add(pcp, 1 << order);
 	if (unlikely(pcp->count > pcp->high))
 		pcp_drain(zone, pcp, pcp->batch);
 }
 
 static void drain_cpu(unsigned int cpu)
 {
-	for (int i = 0; i < MAX_NR_ZONES; i++) {
-		struct zone *zone = &contig_page_data.node_zones[i];
+	struct zone *zone;
 
+	for_each_zone(zone)
+	{
 		if (zone->pcp[cpu].count)
 			pcp_drain(zone, &zone->pcp[cpu], zone->pcp[cpu].count);
 	}
@@ -494,23 +630,21 @@ static bool zone_watermark_ok(const struct zone *zone, unsigned long nr, enum zo
 
 static void count_alloc(const struct zone *zone, unsigned long frames)
 {
-	unsigned int index = (unsigned int)(zone - contig_page_data.node_zones);
-
-	count_vm_events((enum vm_event_item)(PGALLOC_DMA + index), frames);
+	count_vm_events((enum vm_event_item)(PGALLOC_DMA + (int)zone_idx(zone)), frames);
 }
 
-static struct page *rmqueue_pcp(struct zone *zone, enum migratetype type)
+static struct page *rmqueue_pcp(struct zone *zone, unsigned int order, enum migratetype type)
 {
 	unsigned long flags = machine_irq_save();
 	struct per_cpu_pages *pcp = &zone->pcp[machine_cpu_id()];
-	struct page *page = pcp_pop(pcp, type);
+	struct page *page = pcp_pop(pcp, type, order);
 
 	if (unlikely(!page)) {
-		pcp_refill(zone, pcp, type);
-		page = pcp_pop(pcp, type);
+		pcp_refill(zone, pcp, type, order);
+		page = pcp_pop(pcp, type, order);
 	}
 	if (likely(page))
-		count_alloc(zone, 1);
+		count_alloc(zone, 1UL << order);
 	machine_irq_restore(flags);
 	return page;
 }
@@ -521,8 +655,8 @@ static struct page *rmqueue(struct zone *zone, unsigned int order, enum migratet
 	unsigned int got;
 	struct page *page;
 
-	if (likely(!order))
-		return rmqueue_pcp(zone, type);
+	if (likely(order <= PAGE_ALLOC_COSTLY_ORDER))
+		return rmqueue_pcp(zone, order, type);
 	spin_lock_irqsave(&zone->lock, flags);
 	page = rmqueue_buddy(zone, order, order, type, &got);
 	if (page)
@@ -531,18 +665,26 @@ static struct page *rmqueue(struct zone *zone, unsigned int order, enum migratet
 	return page;
 }
 
-static struct page *get_page_from_freelist(gfp_t gfp, unsigned int order, unsigned int alloc_flags)
+static const struct zoneref *first_zoneref(gfp_t gfp, int nid)
+{
+	return NODE_DATA(nid)
+		->node_zonelists[gfp & __GFP_THISNODE ? ZONELIST_NOFALLBACK : ZONELIST_FALLBACK]
+		.ref;
+}
+
+static struct page *get_page_from_freelist(gfp_t gfp, unsigned int order, unsigned int alloc_flags,
+					   int nid)
 {
 	enum zone_type highest = gfp_zone(gfp);
 	enum migratetype type = gfp_migratetype(gfp);
 
-	for (int i = (int)highest; i >= 0; i--) {
-		struct zone *zone = &contig_page_data.node_zones[i];
+	for (const struct zoneref *ref = first_zoneref(gfp, nid); ref->zone; ref++) {
 		struct page *page;
 
-		if (!zone_watermark_ok(zone, 1UL << order, highest, alloc_flags))
+		if (ref->idx > highest ||
+		    !zone_watermark_ok(ref->zone, 1UL << order, highest, alloc_flags))
 			continue;
-		page = rmqueue(zone, order, type);
+		page = rmqueue(ref->zone, order, type);
 		if (likely(page))
 			return page;
 	}
@@ -564,7 +706,8 @@ static unsigned int gfp_to_alloc_flags(gfp_t gfp)
 	return alloc_flags;
 }
 
-static struct page *reclaim_and_retry(gfp_t gfp, unsigned int order, unsigned int alloc_flags)
+static struct page *reclaim_and_retry(gfp_t gfp, unsigned int order, unsigned int alloc_flags,
+				      int nid)
 {
 	int most = order > PAGE_ALLOC_COSTLY_ORDER ? MAX_COSTLY_RETRIES : MAX_RECLAIM_RETRIES;
 	struct page *page = NULL;
@@ -574,7 +717,7 @@ static struct page *reclaim_and_retry(gfp_t gfp, unsigned int order, unsigned in
 
 		if (!freed || order || !retry)
 			drain_every_cpu();
-		page = get_page_from_freelist(gfp, order, alloc_flags);
+		page = get_page_from_freelist(gfp, order, alloc_flags, nid);
 		if (!freed || (gfp & __GFP_NORETRY))
 			break;
 	}
@@ -585,7 +728,7 @@ static struct page *reclaim_and_retry(gfp_t gfp, unsigned int order, unsigned in
 static bool must_try_hard(gfp_t gfp, unsigned int order)
 {
 	const gfp_t gives_up = __GFP_NORETRY | __GFP_RETRY_MAYFAIL | __GFP_MEMALLOC | __GFP_DMA |
-			       __GFP_DMA32;
+			       __GFP_DMA32 | __GFP_THISNODE;
 
 	return (gfp & __GFP_DIRECT_RECLAIM) && !(gfp & gives_up) &&
 	       order <= PAGE_ALLOC_COSTLY_ORDER;
@@ -593,9 +736,10 @@ static bool must_try_hard(gfp_t gfp, unsigned int order)
 
 bool memory_is_short(void)
 {
-	for (int i = 0; i < MAX_NR_ZONES; i++) {
-		const struct zone *zone = &contig_page_data.node_zones[i];
+	struct zone *zone;
 
+	for_each_zone(zone)
+	{
 		if (zone_watermark_ok(zone, 1, ZONE_NORMAL, ALLOC_WMARK_MIN) &&
 		    atomic_long_read(&zone->nr_free))
 			return false;
@@ -607,7 +751,8 @@ bool memory_is_short(void)
  * Reclaim, and when that gives nothing, somebody's end; the caller's own at worst. In one piece frames
  * may be missing although there is memory: that is no reason to kill, but to wait for what others free.
  */
-static struct page *reclaim_or_kill(gfp_t gfp, unsigned int order, unsigned int alloc_flags)
+static struct page *reclaim_or_kill(gfp_t gfp, unsigned int order, unsigned int alloc_flags,
+				    int nid)
 {
 	unsigned int waits = 0;
 	struct page *page;
@@ -616,7 +761,7 @@ static struct page *reclaim_or_kill(gfp_t gfp, unsigned int order, unsigned int 
 	for (;;) {
 		if (machine_is_dying())
 			alloc_flags |= ALLOC_OOM;
-		page = reclaim_and_retry(gfp, order, alloc_flags);
+		page = reclaim_and_retry(gfp, order, alloc_flags, nid);
 		if (page || (alloc_flags & ALLOC_OOM) || !must_try_hard(gfp, order))
 			return page;
 		if (order && !memory_is_short()) {
@@ -630,12 +775,12 @@ static struct page *reclaim_or_kill(gfp_t gfp, unsigned int order, unsigned int 
 }
 
 /* The caller has no way to fail: the reserves, then whatever others free. */
-static struct page *alloc_nofail(gfp_t gfp, unsigned int order)
+static struct page *alloc_nofail(gfp_t gfp, unsigned int order, int nid)
 {
 	u32 never = 0;
 
 	for (unsigned int i = 0; i < NOFAIL_TRIES; i++) {
-		struct page *page = get_page_from_freelist(gfp, order, ALLOC_NO_WATERMARKS);
+		struct page *page = get_page_from_freelist(gfp, order, ALLOC_NO_WATERMARKS, nid);
 
 		if (page)
 			return page;
@@ -657,21 +802,21 @@ __cold static void warn_alloc(gfp_t gfp, unsigned int order)
 		nr_free_pages(), totalram_pages());
 }
 
-__cold noinline static struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order)
+__cold noinline static struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order, int nid)
 {
 	unsigned int alloc_flags = gfp_to_alloc_flags(gfp);
-	struct page *page = get_page_from_freelist(gfp, order, alloc_flags);
+	struct page *page = get_page_from_freelist(gfp, order, alloc_flags, nid);
 
 	/* Frames on the lists of a CPU merge with nothing, and no watermark counts them. */
 	if (!page) {
 		drain_local_pages();
-		page = get_page_from_freelist(gfp, order, alloc_flags);
+		page = get_page_from_freelist(gfp, order, alloc_flags, nid);
 	}
 	/* With __GFP_MEMALLOC the caller is reclaim itself. */
 	if (!page && (gfp & __GFP_DIRECT_RECLAIM) && !(gfp & __GFP_MEMALLOC))
-		page = reclaim_or_kill(gfp, order, alloc_flags);
+		page = reclaim_or_kill(gfp, order, alloc_flags, nid);
 	if (!page && (gfp & __GFP_NOFAIL))
-		page = alloc_nofail(gfp, order);
+		page = alloc_nofail(gfp, order, nid);
 	if (!page)
 		warn_alloc(gfp, order);
 	return page;
@@ -679,7 +824,8 @@ __cold noinline static struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int
 
 /* ---- Allocation --------------------------------------------------------------------------- */
 
-struct page *alloc_pages(gfp_t gfp, unsigned int order)
+static inline struct page *__alloc_pages(gfp_t gfp, unsigned int order, int nid,
+					 unsigned long caller)
 {
 	struct page *page;
 
@@ -689,17 +835,28 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 		lockdep_may_sleep();
 	if (!(gfp & __GFP_NOFAIL) && unlikely(should_fail(&fail_page_alloc)))
 		return NULL;
-	page = get_page_from_freelist(gfp, order, ALLOC_WMARK_LOW);
+	page = get_page_from_freelist(gfp, order, ALLOC_WMARK_LOW, nid);
 	if (unlikely(!page))
-		page = alloc_pages_slowpath(gfp, order);
+		page = alloc_pages_slowpath(gfp, order, nid);
 	if (likely(page))
-		prep_new_page(page, order, gfp);
+		prep_new_page(page, order, gfp, caller);
 	return page;
 }
 
-static void hand_out_frame(struct page *page, gfp_t gfp, struct zero_run *run)
+struct page *alloc_pages(gfp_t gfp, unsigned int order)
+{
+	return __alloc_pages(gfp, order, numa_node_id(), CALLER);
+}
+
+struct page *alloc_pages_node(int node, gfp_t gfp, unsigned int order)
+{
+	return __alloc_pages(gfp, order, node_online(node) ? node : numa_node_id(), CALLER);
+}
+
+static void hand_out_frame(struct page *page, gfp_t gfp, struct zero_run *run, unsigned long caller)
 {
 	prep_new_frame(page, gfp, run);
+	set_page_owner(page, 0, caller);
 	atomic_set(&page->_refcount, 1);
 }
 
@@ -715,7 +872,7 @@ static struct page **next_empty_slot(struct page **slot)
  * many were filled. Interrupts off.
  */
 static unsigned long rmqueue_bulk(struct zone *zone, gfp_t gfp, unsigned long want,
-				  struct page **slot, struct zero_run *run)
+				  struct page **slot, struct zero_run *run, unsigned long caller)
 {
 	struct per_cpu_pages *pcp = &zone->pcp[machine_cpu_id()];
 	enum migratetype type = gfp_migratetype(gfp);
@@ -723,10 +880,10 @@ static unsigned long rmqueue_bulk(struct zone *zone, gfp_t gfp, unsigned long wa
 	unsigned int order;
 	struct page *page;
 
-	while (got < want && (page = pcp_pop(pcp, type))) {
+	while (got < want && (page = pcp_pop(pcp, type, 0))) {
 		slot = next_empty_slot(slot);
 		*slot = page;
-		hand_out_frame(page, gfp, run);
+		hand_out_frame(page, gfp, run, caller);
 		got++;
 	}
 	spin_lock(&zone->lock);
@@ -735,7 +892,7 @@ static unsigned long rmqueue_bulk(struct zone *zone, gfp_t gfp, unsigned long wa
 		for (struct page *p = page; p < page + (1UL << order); p++) {
 			slot = next_empty_slot(slot);
 			*slot = p;
-			hand_out_frame(p, gfp, run);
+			hand_out_frame(p, gfp, run, caller);
 		}
 		got += 1UL << order;
 	}
@@ -745,19 +902,20 @@ static unsigned long rmqueue_bulk(struct zone *zone, gfp_t gfp, unsigned long wa
 }
 
 /* The first zone that has them all above its low watermark, if there is one. */
-static unsigned long bulk_fast(gfp_t gfp, unsigned long want, struct page **pages)
+static unsigned long bulk_fast(gfp_t gfp, unsigned long want, struct page **pages,
+			       unsigned long caller)
 {
 	enum zone_type highest = gfp_zone(gfp);
 	struct zero_run run = { NULL, 0 };
 
-	for (int i = (int)highest; i >= 0; i--) {
-		struct zone *zone = &contig_page_data.node_zones[i];
+	for (const struct zoneref *ref = first_zoneref(gfp, numa_node_id()); ref->zone; ref++) {
 		unsigned long flags, got;
 
-		if (!zone_watermark_ok(zone, want, highest, ALLOC_WMARK_LOW))
+		if (ref->idx > highest ||
+		    !zone_watermark_ok(ref->zone, want, highest, ALLOC_WMARK_LOW))
 			continue;
 		flags = machine_irq_save();
-		got = rmqueue_bulk(zone, gfp, want, pages, &run);
+		got = rmqueue_bulk(ref->zone, gfp, want, pages, &run, caller);
 		machine_irq_restore(flags);
 		zero_run_flush(&run);
 		return got;
@@ -775,12 +933,12 @@ unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **pages)
 		return nr;
 	if (!(gfp & __GFP_NOFAIL) && unlikely(should_fail(&fail_page_alloc)))
 		return filled;
-	filled += bulk_fast(gfp, nr - filled, pages);
+	filled += bulk_fast(gfp, nr - filled, pages, CALLER);
 
 	for (unsigned long i = 0; filled < nr && i < nr; i++) {
 		if (pages[i])
 			continue;
-		pages[i] = alloc_pages(gfp, 0);
+		pages[i] = __alloc_pages(gfp, 0, numa_node_id(), CALLER);
 		if (!pages[i])
 			break;
 		filled++;
@@ -790,53 +948,81 @@ unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **pages)
 
 unsigned long __get_free_pages(gfp_t gfp, unsigned int order)
 {
-	struct page *page = alloc_pages(gfp, order);
+	struct page *page = __alloc_pages(gfp, order, numa_node_id(), CALLER);
 
 	return page ? (unsigned long)page_address(page) : 0;
 }
 
 unsigned long get_zeroed_page(gfp_t gfp)
 {
-	return __get_free_pages(gfp | __GFP_ZERO, 0);
+	struct page *page = __alloc_pages(gfp | __GFP_ZERO, 0, numa_node_id(), CALLER);
+
+	return page ? (unsigned long)page_address(page) : 0;
+}
+
+/* The block that holds it, and the end of that goes back at once. */
+void *alloc_pages_exact(size_t size, gfp_t gfp)
+{
+	unsigned long used = PAGE_ALIGN(size) >> PAGE_SHIFT;
+	unsigned int order;
+	struct page *page;
+
+	if (!size || size > PAGE_SIZE << MAX_ORDER)
+		return NULL;
+	order = get_order(size);
+	page = __alloc_pages(gfp & ~__GFP_COMP, order, numa_node_id(), CALLER);
+	if (!page)
+		return NULL;
+	split_page(page, order);
+	for (unsigned long i = used; i < 1UL << order; i++)
+		__free_page(page + i);
+	return page_address(page);
+}
+
+void free_pages_exact(void *addr, size_t size)
+{
+	struct page *page = virt_to_page(addr);
+
+	for (unsigned long i = 0; i < PAGE_ALIGN(size) >> PAGE_SHIFT; i++)
+		__free_page(page + i);
 }
 
 /* ---- Freeing ------------------------------------------------------------------------------ */
 
-/* A single frame without references. */
-static void free_unref_page(struct page *page)
+/* A block without references, as it was allocated, onto the list of this CPU. */
+static void free_unref_small(struct page *page, unsigned int order, unsigned long caller)
 {
 	unsigned long flags;
 
-	free_page_prepare(page);
+	free_pages_prepare(page, order, caller);
 	flags = machine_irq_save();
-	count_vm_event(PGFREE);
-	pcp_push(page);
+	count_vm_events(PGFREE, 1UL << order);
+	pcp_push(page, order);
 	machine_irq_restore(flags);
 }
 
-/* A block without references, as it was allocated. */
-static void free_unref_block(struct page *page, unsigned int order)
+static void free_unref_block(struct page *page, unsigned int order, unsigned long caller)
 {
 	struct zone *zone = page_zone(page);
 	unsigned long flags;
 
-	if (order > MAX_ORDER || !IS_ALIGNED(page_to_pfn(page), 1UL << order))
-		bad_page(page, "freed with a wrong order");
-	free_pages_prepare(page, order);
+	free_pages_prepare(page, order, caller);
 	spin_lock_irqsave(&zone->lock, flags);
 	count_vm_events(PGFREE, 1UL << order);
 	free_one_block(zone, page, order);
 	spin_unlock_irqrestore(&zone->lock, flags);
 }
 
-static void free_unref(struct page *page, unsigned int order)
+static void free_unref(struct page *page, unsigned int order, unsigned long caller)
 {
 	if (PageLRU(page))
 		lru_release_pages(&page, 1);
-	if (likely(!order))
-		free_unref_page(page);
+	if (unlikely(order > MAX_ORDER || !IS_ALIGNED(page_to_pfn(page), 1UL << order)))
+		bad_page(page, "freed with a wrong order");
+	if (likely(order <= PAGE_ALLOC_COSTLY_ORDER))
+		free_unref_small(page, order, caller);
 	else
-		free_unref_block(page, order);
+		free_unref_block(page, order, caller);
 }
 
 /*
@@ -860,17 +1046,17 @@ void put_page(struct page *page)
 {
 	page = compound_head(page);
 	if (put_page_testzero(page))
-		free_unref(page, PageHead(page) ? (unsigned int)page->private : 0);
+		free_unref(page, PageHead(page) ? (unsigned int)page->private : 0, CALLER);
 }
 
-void __free_pages(struct page *page, unsigned int order)
+static inline void free_block(struct page *page, unsigned int order, unsigned long caller)
 {
 	bool folio = PageHead(page);
 
 	if (unlikely(PageTail(page) || (folio && page->private != order)))
 		bad_page(page, "freed with a wrong order");
 	if (put_page_testzero(page)) {
-		free_unref(page, order);
+		free_unref(page, order, caller);
 		return;
 	}
 	/*
@@ -878,15 +1064,22 @@ void __free_pages(struct page *page, unsigned int order)
 	 * free the others now.
 	 */
 	if (!folio) {
-		while (order-- > 0)
-			free_unref(page + (1UL << order), order);
+		while (order-- > 0) {
+			set_page_owner(page + (1UL << order), order, caller);
+			free_unref(page + (1UL << order), order, caller);
+		}
 	}
+}
+
+void __free_pages(struct page *page, unsigned int order)
+{
+	free_block(page, order, CALLER);
 }
 
 void free_pages(unsigned long addr, unsigned int order)
 {
 	if (addr)
-		__free_pages(virt_to_page(addr), order);
+		free_block(virt_to_page(addr), order, CALLER);
 }
 
 /* zone->lock held. Consecutive frames, in as few blocks as alignment allows. */
@@ -905,37 +1098,64 @@ static void free_frame_run(struct zone *zone, struct page *page, unsigned long n
 	}
 }
 
-/* Too many for the list of a CPU: straight to the buddy system, neighbours together. */
-static void free_unref_many(struct page **pages, unsigned long nr)
+/* Frames that are given back together: enough that memory answers for all of them at once. */
+#define FREE_BATCH 64
+
+/* How many of the frames from pages[0] on lie one behind the other. */
+static unsigned long run_length(struct page *const *pages, unsigned long nr)
 {
-	unsigned long i = 0;
+	unsigned long i = 1;
 
-	while (i < nr) {
-		struct zone *zone = page_zone(pages[i]);
-		unsigned long first = i, flags;
+	while (i < nr && pages[i] == pages[i - 1] + 1 && page_zone(pages[i]) == page_zone(pages[0]))
+		i++;
+	return i;
+}
 
-		do {
-			free_page_prepare(pages[i]);
-			i++;
-		} while (i < nr && i - first < MAX_ORDER_NR_PAGES && pages[i] == pages[i - 1] + 1 &&
-			 page_zone(pages[i]) == zone);
-		spin_lock_irqsave(&zone->lock, flags);
-		count_vm_events(PGFREE, i - first);
-		free_frame_run(zone, pages[first], i - first);
-		spin_unlock_irqrestore(&zone->lock, flags);
+/* Too many for the list of a CPU: straight to the buddy system, neighbours together. */
+static void free_unref_many(struct page **pages, unsigned long nr, unsigned long caller)
+{
+	struct zone *zone = page_zone(pages[0]);
+	unsigned long i, n, flags;
+
+	for (i = 0; i < nr; i++)
+		free_page_prepare(pages[i], caller);
+	for (i = 0; i < nr; i += n) {
+		n = run_length(pages + i, nr - i);
+		if (n == 1)
+			prefetch_buddy(pages[i], 0);
 	}
+	spin_lock_irqsave(&zone->lock, flags);
+	for (i = 0; i < nr; i += n) {
+		if (unlikely(page_zone(pages[i]) != zone)) {
+			spin_unlock_irqrestore(&zone->lock, flags);
+			zone = page_zone(pages[i]);
+			spin_lock_irqsave(&zone->lock, flags);
+		}
+		n = run_length(pages + i, nr - i);
+		free_frame_run(zone, pages[i], n);
+	}
+	count_vm_events(PGFREE, nr);
+	spin_unlock_irqrestore(&zone->lock, flags);
 }
 
 void free_unref_pages(struct page **pages, unsigned long nr)
 {
-	lru_release_pages(pages, nr);
-	if (nr > 64) {
-		free_unref_many(pages, nr);
-		return;
-	}
+	bool many = nr > FREE_BATCH;
+
 	/* From the end, so that the first is the first to be handed out again. */
-	while (nr--)
-		free_unref_page(pages[nr]);
+	for (unsigned long n; nr; nr -= n) {
+		struct page **batch;
+
+		n = many ? min(nr, (unsigned long)MAX_ORDER_NR_PAGES) : nr;
+		batch = pages + nr - n;
+		for (unsigned long i = 0; i < n; i++)
+			__builtin_prefetch(batch[i], 1);
+		lru_release_pages(batch, n);
+		if (many)
+			free_unref_many(batch, n, CALLER);
+		for (unsigned long i = many ? 0 : n; i-- > 0;)
+			free_unref_small(batch[i], 0, CALLER);
+	}
 }
 
 /* ---- How much there is -------------------------------------------------------------------- */
@@ -943,20 +1163,19 @@ void free_unref_pages(struct page **pages, unsigned long nr)
 unsigned long totalram_pages(void)
 {
 	unsigned long frames = 0;
+	struct zone *zone;
 
-	for (int i = 0; i < MAX_NR_ZONES; i++)
-		frames += (unsigned long)atomic_long_read(
-			&contig_page_data.node_zones[i].managed_pages);
+	for_each_zone(zone) frames += (unsigned long)atomic_long_read(&zone->managed_pages);
 	return frames;
 }
 
 unsigned long nr_free_pages(void)
 {
 	unsigned long frames = 0;
+	struct zone *zone;
 
-	for (int i = 0; i < MAX_NR_ZONES; i++) {
-		struct zone *zone = &contig_page_data.node_zones[i];
-
+	for_each_zone(zone)
+	{
 		frames += (unsigned long)atomic_long_read(&zone->nr_free);
 		for (unsigned int cpu = 0; cpu < machine_nr_cpus(); cpu++)
 			frames += (unsigned long)__atomic_load_n(&zone->pcp[cpu].count,

@@ -14,9 +14,12 @@
 /* enum migratetype of each pageblock; only those that zones have grown to are valid. */
 extern u8 *pageblock_types;
 
+/* By the bits of page->flags that say node and zone. */
+extern struct zone *zone_table[MAX_NUMNODES << (PAGE_NODE_SHIFT - PAGE_ZONE_SHIFT)];
+
 static inline struct zone *page_zone(const struct page *page)
 {
-	return &contig_page_data.node_zones[page->flags >> PAGE_ZONE_SHIFT & 7];
+	return zone_table[page->flags >> PAGE_ZONE_SHIFT];
 }
 
 static inline enum migratetype pageblock_type(unsigned long pfn)

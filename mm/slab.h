@@ -49,14 +49,6 @@
 /* Of the function that it stands in, or is inlined into: who called that. */
 #define SLAB_CALLER ((unsigned long)__builtin_return_address(0))
 
-#ifndef MAX_NUMNODES
-#define MAX_NUMNODES 1
-#define nr_node_ids 1
-#define numa_node_id() 0
-#define page_to_nid(page) 0
-#define alloc_pages_node(node, gfp, order) alloc_pages(gfp, order)
-#endif
-
 #ifdef CONFIG_SLUB
 /*
  * A sheaf: what a CPU hands out next, as a stack whose top lies apart, so that an object freed and

@@ -59,7 +59,11 @@ void get_pagetype_counts(struct zone *zone, struct pagetype_counts *counts)
 	spin_unlock_irqrestore(&zone->lock, flags);
 	pfn = ALIGN_DOWN(zone->zone_start_pfn, PAGEBLOCK_NR_PAGES);
 	for (; pfn < end; pfn += PAGEBLOCK_NR_PAGES) {
-		if (pfn_valid(pfn) || pfn_valid(pfn + PAGEBLOCK_NR_PAGES - 1))
+		unsigned long last = pfn + PAGEBLOCK_NR_PAGES - 1;
+
+		if (!pfn_is_grown(pfn) || !(pfn_valid(pfn) || pfn_valid(last)))
+			continue;
+		if (page_zone(pfn_to_page(pfn_valid(pfn) ? pfn : last)) == zone)
 			counts->blocks[pageblock_type(pfn)]++;
 	}
 }

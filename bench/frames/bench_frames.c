@@ -5,7 +5,7 @@
  *
  *	pair	   one frame taken and given back, again and again
  *	bulk	   1 GiB taken a frame at a time
- *	random	   that given back in random order
+ *	random	   that given back in random order; a frame at a time, and where there is such a call 512 at a time
  *	order 9    of 4 GiB half are taken, in blocks of mixed sizes that come and go: how many blocks of 2 MiB
  *		   can be had of the other half, which are 1024 if nothing is wasted
  *
@@ -30,6 +30,7 @@
 #define PAIRS 1000000ul
 #define CHURN 3000000ul
 #define MAX_BLOCKS (TOTAL / 2)
+#define BATCH 512ul
 
 /* ---- Ours ---------------------------------------------------------------------------------- */
 
@@ -38,6 +39,7 @@ static size_t our_bytes;
 /* Both tables are cut out of RAM: so much more of it. */
 static bool our_up(size_t frames)
 {
+	soft_vmalloc_bytes(0); /* RAM in huge pages, as a direct map is */
 	if (soft_init((u64)(frames + frames / 64 + 512) << PAGE_SHIFT, 1))
 		return false;
 	our_bytes = (frames + frames / 64 + 512 - totalram_pages()) << PAGE_SHIFT;
@@ -67,9 +69,22 @@ static size_t our_own_bytes(void)
 	return our_bytes;
 }
 
-static const struct frame_peer ours = {
-	"quire", our_up, soft_exit, our_get, our_put, our_own_bytes
-};
+/* As munmap() gives back what a program had. */
+static void our_put_many(const long *frames, size_t nr)
+{
+	struct page *pages[BATCH];
+
+	for (size_t i = 0; i < nr; i++) {
+		pages[i] = pfn_to_page((unsigned long)frames[i]);
+		__builtin_prefetch(pages[i], 1);
+	}
+	for (size_t i = 0; i < nr; i++)
+		atomic_set(&pages[i]->_refcount, 0);
+	free_unref_pages(pages, nr);
+}
+
+static const struct frame_peer ours = { "quire", our_up,       soft_exit,    our_get,
+					our_put, our_put_many, our_own_bytes };
 
 /* ---- Measuring ------------------------------------------------------------------------------ */
 
@@ -191,7 +206,7 @@ static void bench_pair(const struct frame_peer *peer)
 static void bench_bulk(const struct frame_peer *peer)
 {
 	long *frames = calloc(GIB_FRAMES, sizeof(*frames));
-	struct cost take, give;
+	struct cost take, give, batch;
 
 	for (int round = 0; round < ROUNDS; round++) {
 		begin();
@@ -206,8 +221,21 @@ static void bench_bulk(const struct frame_peer *peer)
 			peer->put(frames[i], 0, true);
 		end(&give, round, GIB_FRAMES);
 	}
+	for (int round = 0; peer->put_many && round < ROUNDS; round++) {
+		for (unsigned long i = 0; i < GIB_FRAMES; i++)
+			frames[i] = peer->get(0, true);
+		shuffle(frames, GIB_FRAMES);
+		begin();
+		for (unsigned long i = 0; i < GIB_FRAMES; i += BATCH)
+			peer->put_many(frames + i, BATCH);
+		end(&batch, round, GIB_FRAMES);
+	}
 	show_cost(&take);
 	show_cost(&give);
+	if (peer->put_many)
+		show_cost(&batch);
+	else
+		printf(" %14s", "-");
 	free(frames);
 }
 
@@ -283,8 +311,8 @@ static void bench(const struct frame_peer *peer)
 int main(int argc, char **argv)
 {
 	perf_open();
-	printf("%-12s %14s %14s %14s %10s %8s\n", "ns /instr.", "pair", "bulk", "random free",
-	       "order 9", "table B");
+	printf("%-12s %14s %14s %14s %14s %10s %8s\n", "ns /instr.", "pair", "bulk", "random free",
+	       "in batches", "order 9", "table B");
 	bench(&ours);
 	for (int i = 1; i < argc; i++) {
 		void *so = dlopen(argv[i], RTLD_NOW);

@@ -13,6 +13,8 @@ struct frame_peer {
 	void (*down)(void);
 	long (*get)(unsigned int order, bool movable);
 	void (*put)(long frame, unsigned int order, bool movable);
+	/* Single frames, all at once; NULL: there is no such call. */
+	void (*put_many)(const long *frames, size_t nr);
 	size_t (*own_bytes)(void); /* of its tables, for so many frames */
 };
 

@@ -52,4 +52,4 @@ static size_t own_bytes(void)
 	return table_bytes;
 }
 
-const struct frame_peer frame_peer = { "buddy_alloc", up, down, get, put, own_bytes };
+const struct frame_peer frame_peer = { "buddy_alloc", up, down, get, put, NULL, own_bytes };

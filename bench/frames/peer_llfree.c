@@ -64,4 +64,4 @@ static size_t own_bytes(void)
 	return bytes;
 }
 
-const struct frame_peer frame_peer = { "LLFree", up, down, get, put, own_bytes };
+const struct frame_peer frame_peer = { "LLFree", up, down, get, put, NULL, own_bytes };

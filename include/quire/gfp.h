@@ -78,13 +78,8 @@ static inline struct page *alloc_page(gfp_t gfp)
 {
 	return alloc_pages(gfp, 0);
 }
-#define NUMA_NO_NODE (-1)
-/* On the node, or where its zonelist leads; NUMA_NO_NODE: the caller's. */
-static inline struct page *alloc_pages_node(int node, gfp_t gfp, unsigned int order)
-{
-	(void)node;
-	return alloc_pages(gfp, order);
-}
+/* On the node, or where its zonelist leads; NUMA_NO_NODE, or a node without memory: the caller's. */
+struct page *alloc_pages_node(int node, gfp_t gfp, unsigned int order);
 /* Fills the empty slots of pages[] with single frames; returns how many of nr are filled. */
 unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **pages);
 /* Drops the reference; the frames are freed when it was the last. */
@@ -98,6 +93,13 @@ unsigned long __get_free_pages(gfp_t gfp, unsigned int order);
 unsigned long get_zeroed_page(gfp_t gfp);
 void free_pages(unsigned long addr, unsigned int order);
 #define free_page(addr) free_pages((addr), 0)
+
+/*
+ * As many whole frames as size takes, in one piece, and no more (up to 4 MiB); free_pages_exact() with the
+ * same size. NULL: no memory.
+ */
+void *alloc_pages_exact(size_t size, gfp_t gfp);
+void free_pages_exact(void *addr, size_t size);
 
 /* Make single pages, each with a reference, of a block allocated without __GFP_COMP. */
 void split_page(struct page *page, unsigned int order);

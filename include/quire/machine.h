@@ -55,6 +55,9 @@ bool machine_ram_is_zeroed(void);
  */
 void machine_clear_pages(void *addr, unsigned long nr);
 
+/* Between two nodes of the map, 10 within one (ACPI 6.5, SLIT); 10 and 20 if nobody knows better. Early. */
+unsigned int machine_node_distance(unsigned int from, unsigned int to);
+
 /* Virtual address of physical address 0. Set by the port before mm_init(). */
 extern unsigned long page_offset_base;
 

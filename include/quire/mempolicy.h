@@ -39,7 +39,7 @@ enum {
 #define MPOL_MF_MOVE_ALL 4u
 #define MPOL_MF_VALID (MPOL_MF_STRICT | MPOL_MF_MOVE | MPOL_MF_MOVE_ALL)
 
-#define MAX_NUMNODES 1024 /* bits of a mask that programs may pass */
+#define MPOL_MAX_NODES 1024 /* bits of a mask that programs may pass */
 #define NUMA_NO_NODE (-1)
 
 struct mempolicy {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmzone.h - node, zones, the buddy system's free lists, per-CPU lists.
+ * mmzone.h - nodes, zones, the buddy system's free lists, per-CPU lists.
  *
- *   pglist_data --> node_zones[ZONE_DMA | ZONE_DMA32 | ZONE_NORMAL | ZONE_MOVABLE]
+ *   node_data[nid] = pglist_data --> node_zones[ZONE_DMA | ZONE_DMA32 | ZONE_NORMAL]
  *                        free_area[order].free_list[migratetype] -> struct page (lru)
  *                        per_cpu_pages[cpu]
  *
@@ -20,6 +20,13 @@
 #define NR_PAGE_ORDERS (MAX_ORDER + 1)
 #define PAGEBLOCK_ORDER 9 /* frames of one migratetype: 2^ */
 #define MAX_ORDER_NR_PAGES (1UL << MAX_ORDER)
+/* Blocks of larger orders may not come together however much is freed. */
+#define PAGE_ALLOC_COSTLY_ORDER 3
+
+#define MAX_NUMNODES 8
+#define LOCAL_DISTANCE 10
+#define REMOTE_DISTANCE 20
+#define NUMA_NO_NODE (-1)
 
 enum zone_type {
 	ZONE_DMA,
@@ -47,12 +54,15 @@ struct free_area {
 	unsigned long nr_free; /* blocks */
 };
 
+/* Small blocks, by type and order. */
+#define NR_PCP_LISTS (MIGRATE_TYPES * (PAGE_ALLOC_COSTLY_ORDER + 1))
+
 /* Hot frames of one CPU; touched only by that CPU with interrupts off. */
 struct per_cpu_pages {
 	int count; /* frames on the lists */
 	int high; /* above it, batch frames go back */
 	int batch;
-	struct list_head lists[MIGRATE_TYPES];
+	struct list_head lists[NR_PCP_LISTS];
 } __attribute__((aligned(64)));
 
 struct zone {
@@ -69,7 +79,23 @@ struct zone {
 	unsigned long watermark[NR_WMARK];
 	unsigned long lowmem_reserve[MAX_NR_ZONES];
 	struct free_area free_area[NR_PAGE_ORDERS];
-	struct per_cpu_pages pcp[MACHINE_MAX_CPUS];
+	struct per_cpu_pages *pcp; /* [machine_nr_cpus()] */
+};
+
+enum {
+	ZONELIST_FALLBACK, /* the node, then others, the nearest first */
+	ZONELIST_NOFALLBACK, /* __GFP_THISNODE */
+	MAX_ZONELISTS
+};
+
+struct zoneref {
+	struct zone *zone; /* NULL: the end */
+	enum zone_type idx;
+};
+
+/* Of each node the highest zone first; those without frames are left out. */
+struct zonelist {
+	struct zoneref ref[MAX_NUMNODES * MAX_NR_ZONES + 1];
 };
 
 /* The lists of pages for reclaim, in the order of vmstat.h: mm_inline.h. */
@@ -97,10 +123,34 @@ struct pglist_data {
 	unsigned long node_spanned_pages;
 	unsigned long node_present_pages;
 	struct zone node_zones[MAX_NR_ZONES];
-	struct lruvec lruvec;
+	struct zonelist node_zonelists[MAX_ZONELISTS];
+	struct lruvec lruvec; /* of node 0: the lists of all nodes */
 };
 
-extern struct pglist_data contig_page_data;
+/* Those with memory; NULL: the number stands for no node. Node 0 is always there. */
+extern struct pglist_data *node_data[MAX_NUMNODES];
+extern struct pglist_data contig_page_data; /* node 0 */
+extern unsigned int nr_node_ids; /* one more than the highest of them */
+extern u8 cpu_to_node[MACHINE_MAX_CPUS];
+#define NODE_DATA(nid) (node_data[nid])
+#define node_online(nid) ((unsigned int)(nid) < nr_node_ids && node_data[nid])
+/* As ACPI's SLIT has them: LOCAL_DISTANCE within a node. */
+unsigned int node_distance(int from, int to);
+/* The node of the caller's CPU. */
+static inline int numa_node_id(void)
+{
+	return nr_node_ids == 1 ? 0 : cpu_to_node[machine_cpu_id()];
+}
+
+static inline enum zone_type zone_idx(const struct zone *zone)
+{
+	return (enum zone_type)(zone - node_data[zone->node]->node_zones);
+}
+/* The zone after this one, of the same node or the next; NULL: it was the last. */
+struct zone *next_zone(const struct zone *zone);
+#define for_each_zone(zone) \
+	for ((zone) = contig_page_data.node_zones; (zone); (zone) = next_zone(zone))
+#define for_each_populated_zone(zone) for_each_zone(zone) if ((zone)->present_pages)
 extern struct page *mem_map; /* struct page of frame 0 */
 extern unsigned long max_pfn; /* one past the last frame of RAM */
 
@@ -112,6 +162,8 @@ extern unsigned long max_pfn; /* one past the last frame of RAM */
 
 /* A frame of RAM that the allocator manages. */
 bool pfn_valid(unsigned long pfn);
+/* Its struct page has been written: zones grow to their frames when they need them. */
+bool pfn_is_grown(unsigned long pfn);
 
 /*
  * Boot: reads the machine's memory map, places mem_map, builds the zones and the slab caches, the

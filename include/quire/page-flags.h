@@ -30,6 +30,7 @@ enum pageflags {
 
 #define PAGE_ZONE_SHIFT 53
 #define PAGE_NODE_SHIFT 56
+#define page_to_nid(page) ((int)((page)->flags >> PAGE_NODE_SHIFT))
 
 /* page_type values; all are far below any mapcount. */
 #define PAGE_TYPE_BUDDY 0xf0000001u /* free, head of a block in the buddy system */

@@ -268,16 +268,19 @@ static long do_snapshot(void *arg)
 {
 	struct machine_snapshot *s = arg;
 	struct native_task *t = current_native();
+	struct zone *zone;
 
 	cpu_get(t);
 	s->total_pages = totalram_pages();
 	s->free_pages = nr_free_pages();
-	for (unsigned int z = 0; z < MAX_NR_ZONES; z++) {
-		struct zone *zone = &contig_page_data.node_zones[z];
+	memset(s->zone_free, 0, sizeof(s->zone_free));
+	for_each_zone(zone)
+	{
+		unsigned int z = zone_idx(zone);
 
 		s->zone_name[z] = zone->name;
 		for (unsigned int o = 0; o < NR_PAGE_ORDERS; o++)
-			s->zone_free[z][o] = zone->free_area[o].nr_free;
+			s->zone_free[z][o] += zone->free_area[o].nr_free;
 		/* What was never touched counts as whole blocks of the largest order. */
 		s->zone_free[z][MAX_ORDER] += zone->ungrown_pages >> MAX_ORDER;
 	}

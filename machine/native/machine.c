@@ -10,6 +10,7 @@
 
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
+#define NODE_GRANULE (PAGE_SIZE << MAX_ORDER)
 
 #define CAP_VERSION_3 0x20080522u
 
@@ -21,17 +22,33 @@
 
 struct kernel_shared kernel_shared;
 
+/* Each node has its share in one piece, of whole blocks of the allocator's. */
 int machine_memory_map(struct e820_entry *map, int max)
 {
-	if (max < 2)
+	u64 ram = machine_params.ram_bytes, start = 0;
+	u32 nodes = machine_params.nr_nodes;
+	int nr = 0;
+
+	if (max < (int)nodes + 1)
 		return -EINVAL;
-	map[0] = (struct e820_entry){ .addr = 0,
-				      .size = machine_params.ram_bytes,
-				      .type = E820_TYPE_RAM };
-	map[1] = (struct e820_entry){ .addr = 0,
-				      .size = machine_params.kernel_data_bytes,
-				      .type = E820_TYPE_RESERVED };
-	return 2;
+	for (u32 node = 0; node < nodes; node++) {
+		u64 end = node + 1 == nodes ? ram
+					    : ALIGN_DOWN(ram / nodes * (node + 1), NODE_GRANULE);
+
+		map[nr++] = (struct e820_entry){
+			.addr = start, .size = end - start, .type = E820_TYPE_RAM, .node = node
+		};
+		start = end;
+	}
+	map[nr++] = (struct e820_entry){ .addr = 0,
+					 .size = machine_params.kernel_data_bytes,
+					 .type = E820_TYPE_RESERVED };
+	return nr;
+}
+
+unsigned int machine_node_distance(unsigned int from, unsigned int to)
+{
+	return from == to ? LOCAL_DISTANCE : REMOTE_DISTANCE;
 }
 
 bool machine_ram_is_zeroed(void)

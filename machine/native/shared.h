@@ -19,11 +19,12 @@
  */
 #define KERNEL_BASE 0x680000000000ul /* the kernel's image */
 #define DIRECT_MAP_BASE 0x690000000000ul /* all RAM */
-#define NATIVE_VMALLOC_BASE 0x6e0000000000ul /* the kernel's scattered memory, filled on demand */
-#define NATIVE_VMALLOC_BYTES 0x10000000000ul
+#define NATIVE_VMALLOC_BASE 0x688000000000ul /* the kernel's scattered memory, filled on demand */
+#define NATIVE_VMALLOC_BYTES 0x8000000000ul
 #define KERNEL_END 0x700000000000ul
 
 #define NATIVE_MAX_CPUS 64
+#define NATIVE_MAX_NODES 8
 #define NATIVE_NR_FDS 4 /* RAM, keeper, log, dump: consecutive numbers from fd_floor on */
 #define NATIVE_MAX_SYSCALL 512
 #define NATIVE_EXIT_STOPPED 125 /* exit status of the command when the machine has stopped */
@@ -41,6 +42,7 @@ struct machine_params {
 	uint64_t ram_bytes;
 	uint64_t kernel_data_bytes; /* the first bytes of RAM: the kernel's data */
 	uint32_t nr_cpus;
+	uint32_t nr_nodes; /* RAM is shared out between so many */
 	int32_t ram_fd; /* descriptors in every guest process */
 	int32_t keeper_fd;
 	int32_t log_fd; /* the command's standard error */

@@ -15,6 +15,8 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+#include <quire/vmalloc.h>
+
 #include "soft_internal.h"
 
 #define SOFT_MAX_MAP 256
@@ -25,6 +27,7 @@ static void *soft_ram;
 int soft_ram_fd = -1;
 static u64 soft_ram_span;
 static bool ram_garbage;
+static unsigned int distances[MAX_NUMNODES * MAX_NUMNODES]; /* 0: as usual */
 
 void soft_ram_garbage(bool garbage)
 {
@@ -36,6 +39,18 @@ int machine_memory_map(struct e820_entry *map, int max)
 	for (int i = 0; i < soft_map_nr && i < max; i++)
 		map[i] = soft_map[i];
 	return soft_map_nr;
+}
+
+unsigned int machine_node_distance(unsigned int from, unsigned int to)
+{
+	unsigned int known = distances[from * MAX_NUMNODES + to];
+
+	return known ? known : from == to ? LOCAL_DISTANCE : REMOTE_DISTANCE;
+}
+
+void soft_node_distance(unsigned int from, unsigned int to, unsigned int distance)
+{
+	distances[from * MAX_NUMNODES + to] = distance;
 }
 
 bool machine_ram_is_zeroed(void)
@@ -58,10 +73,40 @@ static int power_up_range(const struct e820_entry *entry)
 	end = entry->size > soft_ram_span - start ? soft_ram_span : start + entry->size;
 	start &= PAGE_MASK;
 	end = PAGE_ALIGN(end);
-	if (mprotect((char *)soft_ram + start, end - start, PROT_READ | PROT_WRITE))
+	if (mprotect((void *)(page_offset_base + start), end - start, PROT_READ | PROT_WRITE))
 		return -ENOMEM;
 	if (ram_garbage)
-		memset((char *)soft_ram + start, 0x5a, end - start);
+		memset((void *)(page_offset_base + start), 0x5a, end - start);
+	return 0;
+}
+
+/*
+ * Without vmalloc space no frame is ever mapped twice: then it can be memory that the host has in huge pages,
+ * as a kernel's direct map is.
+ */
+static int plug_in_ram(void)
+{
+	int flags = MAP_NORESERVE | (vmalloc_bytes ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
+	unsigned long start;
+
+	if (vmalloc_bytes) {
+		soft_ram_fd = memfd_create("soft-ram", MFD_CLOEXEC);
+		if (soft_ram_fd < 0 || ftruncate(soft_ram_fd, (off_t)soft_ram_span))
+			return -ENOMEM;
+	}
+	soft_ram = mmap(NULL, soft_ram_span + PMD_SIZE, PROT_NONE, flags, soft_ram_fd, 0);
+	if (soft_ram == MAP_FAILED) {
+		soft_ram = NULL;
+		return -ENOMEM;
+	}
+	/* Physical and virtual addresses are multiples of a huge page together. */
+	start = ALIGN((unsigned long)soft_ram, PMD_SIZE);
+	if (vmalloc_bytes && mmap((void *)start, soft_ram_span, PROT_NONE, flags | MAP_FIXED,
+				  soft_ram_fd, 0) == MAP_FAILED)
+		return -ENOMEM;
+	if (!vmalloc_bytes)
+		madvise((void *)start, soft_ram_span, MADV_HUGEPAGE);
+	page_offset_base = start;
 	return 0;
 }
 
@@ -70,16 +115,9 @@ static int power_up(u64 span_bytes)
 	int err;
 
 	soft_ram_span = PAGE_ALIGN(span_bytes);
-	soft_ram_fd = memfd_create("soft-ram", MFD_CLOEXEC);
-	if (soft_ram_fd < 0 || ftruncate(soft_ram_fd, (off_t)soft_ram_span))
-		return -ENOMEM;
-	soft_ram = mmap(NULL, soft_ram_span, PROT_NONE, MAP_SHARED | MAP_NORESERVE, soft_ram_fd, 0);
-	if (soft_ram == MAP_FAILED) {
-		soft_ram = NULL;
-		return -ENOMEM;
-	}
-	page_offset_base = (unsigned long)soft_ram;
 	err = soft_kernel_map_init();
+	if (!err)
+		err = plug_in_ram();
 	if (err)
 		return err;
 	for (int i = 0; i < soft_map_nr; i++) {
@@ -125,7 +163,7 @@ void soft_exit(void)
 		/* What was forbidden there (mm/slab.h) is nobody's business any more. */
 		__asan_unpoison_memory_region(soft_ram, soft_ram_span);
 #endif
-		munmap(soft_ram, soft_ram_span);
+		munmap(soft_ram, soft_ram_span + PMD_SIZE);
 	}
 	soft_ram = NULL;
 	if (soft_ram_fd >= 0)

@@ -36,6 +36,9 @@ int soft_init(u64 ram_bytes, unsigned int nr_cpus);
  */
 int soft_init_map(const struct e820_entry *map, int nr, u64 span_bytes, unsigned int nr_cpus);
 
+/* Before soft_init_map(): how far it is between two nodes; 0: as usual, 10 within one and 20. */
+void soft_node_distance(unsigned int from, unsigned int to, unsigned int distance);
+
 /* Takes the machine down, whatever state it is in. No thread may be in the core. */
 void soft_exit(void);
 
@@ -45,7 +48,10 @@ void soft_exit(void);
  */
 void soft_ram_garbage(bool garbage);
 
-/* Before soft_init(): the size of vmalloc space, 4 GiB if not set. 0: there is none. */
+/*
+ * Before soft_init(): the size of vmalloc space, 4 GiB if not set. 0: there is none, and RAM is in huge pages
+ * where the host has them.
+ */
 void soft_vmalloc_bytes(unsigned long bytes);
 
 /* ---- CPUs --------------------------------------------------------------------------------- */

@@ -66,8 +66,11 @@ with_file_list() {
 }
 
 with_own_port() {
-	"$cc" -std=gnu11 -O2 -Wall -Wextra -Werror -I"$root/include" "$here/bare.c" \
-		"$work"/lib-*.o "$work"/arch-*.o "$work"/mm-*.o -o "$work/bare" && timeout 30 "$work/bare"
+	local example=$root/examples/embed/embed.c
+	[ "$(wc -l <"$example")" -lt 300 ] || { echo 'the example is not small any more'; return 1; }
+	"$cc" -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Wno-unused-parameter -Werror -I"$root/include" \
+		"$example" "$work"/lib-*.o "$work"/arch-*.o "$work"/mm-*.o -o "$work/embed" &&
+		timeout 30 "$work/embed"
 }
 
 echo 1..5
@@ -75,5 +78,5 @@ point 1 'the tree is installed' install_tree
 point 2 'a program against the installed library' with_installed
 point 3 'the core compiles from the file list' compile_core
 point 4 'a program against the file list and the soft machine' with_file_list
-point 5 'a port of one file, without linux/' with_own_port
+point 5 'examples/embed: a port of one file, without linux/' with_own_port
 exit $failed

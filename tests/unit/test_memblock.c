@@ -147,6 +147,93 @@ static void random_maps_agree_with_a_painted_one(void **state)
 	free(units);
 }
 
+/* ---- Taking frames before the allocator is there ------------------------------------------- */
+
+#define FRAMES_MAX 2048u
+
+static u8 taken[FRAMES_MAX]; /* 0 no RAM, 1 free, 2 reserved */
+
+static void assert_as_painted(void)
+{
+	unsigned long counts[3] = { 0 };
+
+	for (unsigned long pfn = 0; pfn < FRAMES_MAX; pfn++) {
+		unsigned long free = memblock_count(&memblock.free, pfn, pfn + 1);
+		unsigned long reserved = memblock_count(&memblock.reserved, pfn, pfn + 1);
+
+		assert_int_equal(free, taken[pfn] == 1);
+		assert_int_equal(reserved, taken[pfn] == 2);
+		assert_int_equal(memblock_count(&memblock.memory, pfn, pfn + 1), taken[pfn] != 0);
+		counts[taken[pfn]]++;
+	}
+	assert_int_equal(memblock_count(&memblock.free, 0, MEMBLOCK_NONE), counts[1]);
+	assert_int_equal(memblock_count(&memblock.reserved, 0, MEMBLOCK_NONE), counts[2]);
+}
+
+/* What a search from above finds. */
+static unsigned long painted_place(unsigned long nr, unsigned long align, unsigned long from,
+				   unsigned long to)
+{
+	for (unsigned long first = FRAMES_MAX; first-- > 0;) {
+		unsigned long i = 0;
+
+		if (first % align || first < from ||
+		    first + nr > min(to, (unsigned long)FRAMES_MAX))
+			continue;
+		while (i < nr && taken[first + i] == 1)
+			i++;
+		if (i == nr)
+			return first;
+	}
+	return MEMBLOCK_NONE;
+}
+
+static void random_takings_agree_with_a_model(void **state)
+{
+	u64 seed = 11;
+
+	(void)state;
+	for (int round = 0; round < 40; round++) {
+		memset(&memblock, 0, sizeof(memblock));
+		memset(taken, 0, sizeof(taken));
+		for (unsigned long at = rng_below(&seed, 50); at < FRAMES_MAX;) {
+			unsigned long end =
+				min(at + 1 + rng_below(&seed, 400), (unsigned long)FRAMES_MAX);
+
+			memblock.memory.regions[memblock.memory.cnt++] =
+				(struct memblock_region){ at, end, (int)rng_below(&seed, 3) };
+			memset(taken + at, 1, end - at);
+			at = end + 1 + rng_below(&seed, 60);
+		}
+		memblock.free = memblock.memory;
+		for (int step = 0; step < 40; step++) {
+			unsigned long nr = 1 + rng_below(&seed, 60),
+				      align = 1ul << rng_below(&seed, 6);
+			unsigned long from = rng_below(&seed, FRAMES_MAX), to = from + 500, got;
+
+			if (rng_below(&seed, 3) == 0) {
+				from = 0;
+				to = MEMBLOCK_NONE;
+			}
+			if (rng_below(&seed, 3) == 0) {
+				assert_int_equal(memblock_reserve(from, from + nr), 0);
+				for (unsigned long i = from; i < from + nr && i < FRAMES_MAX; i++)
+					if (taken[i])
+						taken[i] = 2;
+			} else {
+				unsigned long place = painted_place(nr, align, from, to);
+
+				got = memblock_alloc_range(nr, align, from, to);
+				assert_int_equal(got, place);
+				if (got != MEMBLOCK_NONE)
+					memset(taken + got, 2, nr);
+			}
+		}
+		assert_as_painted();
+	}
+	assert_int_equal(memblock_alloc_range(0, 1, 0, MEMBLOCK_NONE), MEMBLOCK_NONE);
+}
+
 static void the_core_takes_its_tables_from_ram(void **state)
 {
 	unsigned long first, tables;
@@ -154,9 +241,10 @@ static void the_core_takes_its_tables_from_ram(void **state)
 	(void)state;
 	assert_int_equal(soft_init(64 * MiB, 1), 0);
 	tables = memblock_count(&memblock.memory, 0, MEMBLOCK_NONE) - totalram_pages();
-	assert_in_range(tables, 256, 257);
+	assert_in_range(tables, 257, 260);
 	first = (64 * MiB >> PAGE_SHIFT) - tables;
-	assert_int_equal(__pa(mem_map) >> PAGE_SHIFT, first + 1); /* a page of types before it */
+	/* The CPUs' lists, a page of types, and mem_map. */
+	assert_int_equal(__pa(mem_map) >> PAGE_SHIFT, first + tables - 256);
 	assert_true(pfn_valid(0) && pfn_valid(first - 1));
 	assert_false(pfn_valid(first) || pfn_valid(max_pfn) || pfn_valid(~0ul));
 }
@@ -205,6 +293,7 @@ int main(void)
 		machine_test(a_map_as_a_pc_reports_it),
 		machine_test(unsorted_overlapping_and_absurd),
 		machine_test(random_maps_agree_with_a_painted_one),
+		machine_test(random_takings_agree_with_a_model),
 		machine_test(the_core_takes_its_tables_from_ram),
 		machine_test(ram_behind_a_vast_hole_is_left_out),
 		machine_test(no_memory_at_all),

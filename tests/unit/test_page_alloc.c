@@ -12,23 +12,25 @@
 
 static struct zone *zone_of(struct page *page)
 {
-	return &contig_page_data.node_zones[page->flags >> PAGE_ZONE_SHIFT & 7];
+	return &NODE_DATA(page_to_nid(page))->node_zones[page->flags >> PAGE_ZONE_SHIFT & 7];
 }
 
 static unsigned long free_blocks(unsigned int order)
 {
 	unsigned long blocks = 0;
+	struct zone *zone;
 
-	for (int i = 0; i < MAX_NR_ZONES; i++)
-		blocks += contig_page_data.node_zones[i].free_area[order].nr_free;
+	for_each_zone(zone) blocks += zone->free_area[order].nr_free;
 	return blocks;
 }
 
 /* With all CPUs' lists empty: the free lists hold what nr_free says, and nothing else is free. */
 static void assert_lists_consistent(void)
 {
-	for (int i = 0; i < MAX_NR_ZONES; i++) {
-		struct zone *zone = &contig_page_data.node_zones[i];
+	struct zone *zone;
+
+	for_each_zone(zone)
+	{
 		unsigned long frames = zone->ungrown_pages;
 
 		for (unsigned int order = 0; order <= MAX_ORDER; order++) {
@@ -56,11 +58,12 @@ static void assert_lists_consistent(void)
 /* Everything is free: no block has a free buddy left to merge with. */
 static void assert_all_merged(void)
 {
+	struct zone *zone;
+
 	drain_all_pages();
 	assert_lists_consistent();
-	for (int i = 0; i < MAX_NR_ZONES; i++) {
-		struct zone *zone = &contig_page_data.node_zones[i];
-
+	for_each_zone(zone)
+	{
 		for (unsigned int order = 0; order < MAX_ORDER; order++) {
 			for (int type = 0; type < MIGRATE_TYPES; type++) {
 				struct page *page;
@@ -240,14 +243,14 @@ static void model_bulk(u64 *seed)
 	}
 }
 
-static void random_operations(bool garbage)
+static void random_operations_on(const struct e820_entry *map, int entries, bool garbage)
 {
 	struct block blocks[MODEL_MAX];
 	unsigned long nr = 0, all;
 	u64 seed = 7 + garbage;
 
 	soft_ram_garbage(garbage);
-	assert_int_equal(soft_init_map(holed_map, ARRAY_SIZE(holed_map), MODEL_BYTES, 1), 0);
+	assert_int_equal(soft_init_map(map, entries, MODEL_BYTES, 1), 0);
 	memset(frame_taken, 0, sizeof(frame_taken));
 	frames_taken = 0;
 	all = nr_free_pages();
@@ -275,6 +278,23 @@ static void random_operations(bool garbage)
 	assert_int_equal(all_vm_events(PGFREE) + (totalram_pages() - all),
 			 all_vm_events(PGALLOC_DMA) + all_vm_events(PGALLOC_DMA32) +
 				 all_vm_events(PGALLOC_NORMAL));
+}
+
+static void random_operations(bool garbage)
+{
+	random_operations_on(holed_map, ARRAY_SIZE(holed_map), garbage);
+}
+
+static void random_operations_on_three_nodes(void **state)
+{
+	struct e820_entry map[ARRAY_SIZE(holed_map)];
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(map); i++) {
+		map[i] = holed_map[i];
+		map[i].node = i == 0 ? 1 : i % 3;
+	}
+	random_operations_on(map, ARRAY_SIZE(map), true);
 }
 
 static void random_operations_on_zeroed_ram(void **state)
@@ -660,11 +680,238 @@ static void two_cpus_run_out_of_memory(void **state)
 	assert_all_merged();
 }
 
+/* ---- Nodes ------------------------------------------------------------------------------------ */
+
+/* Node 0 on both sides of node 2; a border in the middle of a block; node 1 does not exist. */
+static const struct e820_entry node_map[] = {
+	{ .addr = 0, .size = 40 * MiB, .type = E820_TYPE_RAM, .node = 0 },
+	{ .addr = 40 * MiB, .size = 30 * MiB, .type = E820_TYPE_RAM, .node = 2 },
+	{ .addr = 70 * MiB, .size = 26 * MiB, .type = E820_TYPE_RAM, .node = 0 },
+	{ .addr = 100 * MiB, .size = 28 * MiB, .type = E820_TYPE_RAM, .node = 3 },
+};
+
+static void boot_nodes(void)
+{
+	assert_int_equal(soft_init_map(node_map, ARRAY_SIZE(node_map), 128 * MiB, 2), 0);
+}
+
+static void each_frame_has_its_node_and_zone(void **state)
+{
+	unsigned long managed = 0;
+	struct page *page;
+	struct zone *zone;
+
+	(void)state;
+	boot_nodes();
+	assert_int_equal(nr_node_ids, 4);
+	assert_true(node_online(0) && node_online(2) && node_online(3));
+	assert_false(node_online(1) || node_online(4) || node_online(-1));
+	for_each_zone(zone) managed += (unsigned long)atomic_long_read(&zone->managed_pages);
+	assert_int_equal(managed, memblock_count(&memblock.free, 0, MEMBLOCK_NONE));
+	assert_int_equal(memblock_count(&memblock.memory, 0, MEMBLOCK_NONE), FRAMES(124 * MiB));
+	while ((page = alloc_page(GFP_NOWAIT | __GFP_MEMALLOC))) {
+		unsigned long pfn = page_to_pfn(page);
+		/* The block at 68 MiB is begun by node 2, and is its own as a whole. */
+		int nid = pfn < FRAMES(40 * MiB)   ? 0
+			  : pfn < FRAMES(72 * MiB) ? 2
+			  : pfn < FRAMES(96 * MiB) ? 0
+						   : 3;
+
+		assert_true(pfn_valid(pfn) && pfn_is_grown(pfn));
+		assert_int_equal(page_to_nid(page), nid);
+		assert_int_equal(zone_idx(zone_of(page)),
+				 pfn < FRAMES(16 * MiB) ? ZONE_DMA : ZONE_DMA32);
+		managed--;
+	}
+	assert_in_range(managed, 0, 300); /* what boot has taken */
+	assert_false(pfn_is_grown(FRAMES(98 * MiB)));
+}
+
+static void allocations_come_from_the_nearest_node(void **state)
+{
+	static const int order[] = { 3, 0, 2 };
+	unsigned long seen[4] = { 0 };
+	struct page *page;
+	int last = 0;
+
+	(void)state;
+	soft_node_distance(3, 0, 15);
+	boot_nodes();
+	soft_node_distance(3, 0, 0);
+	assert_int_equal(node_distance(3, 3), 10);
+	assert_int_equal(node_distance(3, 0), 15);
+	assert_int_equal(node_distance(0, 3), 20);
+	assert_int_equal(page_to_nid(alloc_pages_node(2, GFP_KERNEL, 0)), 2);
+	assert_int_equal(page_to_nid(alloc_pages_node(3, GFP_KERNEL, 5)), 3);
+	assert_int_equal(page_to_nid(alloc_pages_node(1, GFP_KERNEL, 0)), numa_node_id());
+	assert_int_equal(page_to_nid(alloc_pages_node(NUMA_NO_NODE, GFP_KERNEL, 0)),
+			 numa_node_id());
+	/* Until all are low: then it begins again with the reserves of the first. */
+	while (seen[2] < 3000 && (page = alloc_pages_node(3, GFP_NOWAIT, 0))) {
+		int nid = page_to_nid(page);
+
+		while (order[last] != nid)
+			assert_in_range(++last, 0, 2);
+		seen[nid]++;
+	}
+	assert_true(seen[3] > 5000 && seen[0] > 5000 && seen[2] == 3000);
+}
+
+static void this_node_means_this_node(void **state)
+{
+	unsigned long got = 0;
+	struct page *page;
+
+	(void)state;
+	boot_nodes();
+	while ((page = alloc_pages_node(2, GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN, 0))) {
+		assert_int_equal(page_to_nid(page), 2);
+		got++;
+	}
+	assert_in_range(got, FRAMES(28 * MiB), FRAMES(32 * MiB));
+	assert_non_null(alloc_pages_node(2, GFP_KERNEL, 0));
+}
+
+static void on_its_cpu(unsigned int cpu, void *arg)
+{
+	int *nodes = arg;
+
+	nodes[cpu] = page_to_nid(alloc_page(GFP_KERNEL));
+}
+
+static void a_cpu_has_its_node(void **state)
+{
+	const struct e820_entry map[] = {
+		{ .addr = 0, .size = 32 * MiB, .type = E820_TYPE_RAM, .node = 0 },
+		{ .addr = 32 * MiB, .size = 32 * MiB, .type = E820_TYPE_RAM, .node = 1 },
+	};
+	int nodes[2] = { -1, -1 };
+
+	(void)state;
+	assert_int_equal(soft_init_map(map, 2, 64 * MiB, 2), 0);
+	on_cpus(2, on_its_cpu, nodes);
+	assert_int_equal(nodes[0], 0);
+	assert_int_equal(nodes[1], 1);
+}
+
+static void all_memory_on_another_node(void **state)
+{
+	const struct e820_entry map[] = {
+		{ .addr = 0, .size = 64 * MiB, .type = E820_TYPE_RAM, .node = 5 },
+	};
+	struct page *page;
+
+	(void)state;
+	assert_int_equal(soft_init_map(map, 1, 64 * MiB, 1), 0);
+	page = alloc_page(GFP_KERNEL);
+	assert_int_equal(page_to_nid(page), 5);
+	assert_int_equal(numa_node_id(), 5);
+	__free_page(page);
+}
+
+/* ---- Small blocks, exact sizes, broken use ---------------------------------------------------- */
+
+static void small_blocks_come_from_the_lists_of_a_cpu(void **state)
+{
+	struct page *pages[4], *again;
+	struct zone *zone;
+
+	(void)state;
+	assert_int_equal(soft_init(64 * MiB, 1), 0);
+	for (unsigned int order = 0; order <= PAGE_ALLOC_COSTLY_ORDER; order++) {
+		pages[order] = alloc_pages(GFP_KERNEL, order);
+		zone = zone_of(pages[order]);
+		assert_true(zone->pcp[0].count >= 0 && zone->pcp[0].count <= zone->pcp[0].high);
+	}
+	for (unsigned int order = 0; order <= PAGE_ALLOC_COSTLY_ORDER; order++) {
+		long before = atomic_long_read(&zone->nr_free);
+
+		__free_pages(pages[order], order);
+		assert_int_equal(atomic_long_read(&zone->nr_free), before);
+		again = alloc_pages(GFP_KERNEL, order);
+		assert_ptr_equal(again, pages[order]);
+		__free_pages(again, order);
+	}
+	drain_all_pages();
+	assert_int_equal(zone->pcp[0].count, 0);
+	assert_all_merged();
+}
+
+static void exact_sizes_waste_nothing(void **state)
+{
+	unsigned long free;
+	char *p;
+
+	(void)state;
+	assert_int_equal(soft_init(64 * MiB, 1), 0);
+	free = nr_free_pages();
+	p = alloc_pages_exact(5 * PAGE_SIZE + 1, GFP_KERNEL | __GFP_ZERO);
+	assert_int_equal(nr_free_pages(), free - 6);
+	for (unsigned long i = 0; i < 6 * PAGE_SIZE; i++)
+		assert_int_equal(p[i], 0);
+	free_pages_exact(p, 5 * PAGE_SIZE + 1);
+	assert_int_equal(nr_free_pages(), free);
+	assert_null(alloc_pages_exact(0, GFP_KERNEL));
+	assert_null(alloc_pages_exact((PAGE_SIZE << MAX_ORDER) + 1, GFP_KERNEL));
+	assert_all_merged();
+}
+
+#ifdef CONFIG_DEBUG_VM
+static void assert_names_both(void)
+{
+	unsigned long allocated = 0, freed = 0;
+
+	assert_int_equal(sscanf(strstr(panic_text, "allocated at "),
+				"allocated at %lx, freed at %lx", &allocated, &freed),
+			 2);
+	assert_true(allocated > (unsigned long)&nr_node_ids - GiB * 4 && allocated != freed);
+}
+
+static void debug_builds_say_who_it_was(void **state)
+{
+	struct page *page;
+	char *bytes;
+
+	(void)state;
+	assert_int_equal(soft_init(64 * MiB, 1), 0);
+	page = alloc_page(GFP_KERNEL);
+	__free_page(page);
+	assert_panics(__free_page(page), "freed twice");
+	assert_names_both();
+	soft_exit();
+
+	assert_int_equal(soft_init(64 * MiB, 1), 0);
+	page = alloc_page(GFP_KERNEL);
+	bytes = page_address(page);
+	__free_page(page);
+	bytes[77] = 1;
+	assert_panics(alloc_page(GFP_KERNEL), "written to after it was freed");
+	assert_names_both();
+	soft_exit();
+
+	assert_int_equal(soft_init(64 * MiB, 1), 0);
+	page = alloc_pages(GFP_KERNEL, 3);
+	assert_panics(__free_pages(page, 2), "smaller order");
+	soft_exit();
+
+	assert_int_equal(soft_init(64 * MiB, 1), 0);
+	page = alloc_pages(GFP_KERNEL, 2);
+	assert_panics(__free_pages(page, 3), "larger order");
+	soft_exit();
+
+	assert_int_equal(soft_init(64 * MiB, 1), 0);
+	page = alloc_pages(GFP_KERNEL, 3);
+	atomic_set(&page[4]._refcount, 1);
+	assert_panics(__free_pages(page + 4, 2), "middle of a block");
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		machine_test(random_operations_on_zeroed_ram),
 		machine_test(random_operations_on_garbage),
+		machine_test(random_operations_on_three_nodes),
 		machine_test(boot_does_not_depend_on_the_size_of_ram),
 		machine_test(fresh_frames_come_upward),
 		machine_test(frames_freed_together_come_back_in_order),
@@ -678,6 +925,16 @@ int main(void)
 		machine_test(broken_frees_name_the_frame),
 		machine_test(two_cpus_exchange_frames),
 		machine_test(two_cpus_run_out_of_memory),
+		machine_test(each_frame_has_its_node_and_zone),
+		machine_test(allocations_come_from_the_nearest_node),
+		machine_test(this_node_means_this_node),
+		machine_test(a_cpu_has_its_node),
+		machine_test(all_memory_on_another_node),
+		machine_test(small_blocks_come_from_the_lists_of_a_cpu),
+		machine_test(exact_sizes_waste_nothing),
+#ifdef CONFIG_DEBUG_VM
+		machine_test(debug_builds_say_who_it_was),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

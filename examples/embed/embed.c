@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The smallest port: one CPU, no interrupts, no storage, nobody to wait for; RAM is an array. It
- * stands for a kernel that takes lib/, arch/x86/ and mm/ and leaves linux/ out: the linker proves that
- * these functions are all that the core needs. There is no processor behind it, so what a program
- * would do is done by copy_to_mm() and copy_from_mm().
+ * A complete small program on Quire's core: its own port, one CPU, no interrupts, no storage, nobody to
+ * wait for; lib/, arch/x86/ and mm/ without linux/. docs/porting.md walks through it.
+ *
+ * RAM is a memory object of the host, so that frames can also be mapped elsewhere, as page tables do
+ * it for a kernel. There is no processor behind it: what a program would do is done by copy_to_mm() and
+ * copy_from_mm(), and its faults are do_page_fault().
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <quire/errno.h>
 #include <quire/machine.h>
@@ -15,21 +19,50 @@
 #include <quire/mman.h>
 #include <quire/slab.h>
 #include <quire/trace.h>
+#include <quire/vmalloc.h>
 
 #define RAM_BYTES (16ul << 20)
 
-static unsigned char ram[RAM_BYTES] __attribute__((aligned(4096)));
+#define VMALLOC_BYTES (64ul << 20)
+
+static int ram_fd;
+
+/* Frames of RAM at consecutive addresses of ours; fd -1: nothing is there. */
+static void *map(void *addr, unsigned long bytes, int fd, unsigned long offset)
+{
+	int flags = (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | (addr ? MAP_FIXED : 0);
+	void *p = mmap(addr, bytes, fd < 0 ? PROT_NONE : PROT_READ | PROT_WRITE, flags, fd,
+		       (off_t)offset);
+
+	if (p == MAP_FAILED)
+		machine_panic("the host has no memory");
+	return p;
+}
+
+static void power_on(void)
+{
+	ram_fd = memfd_create("ram", 0);
+	if (ram_fd < 0 || ftruncate(ram_fd, RAM_BYTES))
+		machine_panic("the host has no memory");
+	page_offset_base = (unsigned long)map(NULL, RAM_BYTES, ram_fd, 0);
+	vmalloc_base = (unsigned long)map(NULL, VMALLOC_BYTES, -1, 0);
+	vmalloc_bytes = VMALLOC_BYTES;
+}
 
 /* ---- The port ------------------------------------------------------------------------------- */
 
 int machine_memory_map(struct e820_entry *map, int max)
 {
-	(void)max;
 	/* The first megabyte is the firmware's, as on a PC. */
 	map[0] = (struct e820_entry){ .addr = 0, .size = RAM_BYTES, .type = E820_TYPE_RAM };
 	map[1] =
 		(struct e820_entry){ .addr = 0xa0000, .size = 0x60000, .type = E820_TYPE_RESERVED };
 	return 2;
+}
+
+unsigned int machine_node_distance(unsigned int from, unsigned int to)
+{
+	return from == to ? 10 : 20;
 }
 
 bool machine_ram_is_zeroed(void)
@@ -64,80 +97,59 @@ unsigned long machine_irq_save(void)
 
 void machine_irq_restore(unsigned long flags)
 {
-	(void)flags;
 }
 
 void machine_relax(unsigned int spins)
 {
-	(void)spins;
 	machine_panic("waits for another CPU, and there is none");
 }
 
 void machine_ipi(u64 cpumask, void (*fn)(void *arg), void *arg)
 {
-	(void)cpumask;
-	(void)fn;
-	(void)arg;
 }
 
 int machine_mm_init(struct mm_struct *mm)
 {
-	(void)mm;
 	return 0;
 }
 
 void machine_mm_exit(struct mm_struct *mm)
 {
-	(void)mm;
 }
 
 void machine_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long end,
 		       enum tlb_flush how)
 {
-	(void)mm;
-	(void)start;
-	(void)end;
-	(void)how;
 }
 
 void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)
 {
-	(void)mm;
-	(void)addr;
-	(void)ptep;
-	(void)nr;
 }
 
 void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)
 {
-	(void)mm;
-	(void)addr;
-	(void)ptep;
-	(void)nr;
 }
 
 void machine_tlb_flush_kernel(const struct machine_range *ranges, unsigned int nr)
 {
-	(void)ranges;
-	(void)nr;
+	for (unsigned int i = 0; i < nr; i++)
+		map((void *)ranges[i].start, ranges[i].end - ranges[i].start, -1, 0);
 }
 
 void machine_tlb_fill_kernel(unsigned long addr, const u64 *ptep, unsigned int nr)
 {
-	(void)addr;
-	(void)ptep;
-	(void)nr;
+	for (unsigned int i = 0; i < nr; i++)
+		map((char *)addr + i * PAGE_SIZE, PAGE_SIZE, ram_fd,
+		    pte_pfn(__pte(ptep[i])) * PAGE_SIZE);
 }
 
 void machine_load_mm(struct mm_struct *mm)
 {
-	(void)mm;
 }
 
 /* There is no list of tasks without linux/, so nobody is ever chosen. */
 void machine_kill_mm(struct mm_struct *mm)
 {
-	(void)mm;
 }
 
 bool machine_is_dying(void)
@@ -147,37 +159,25 @@ bool machine_is_dying(void)
 
 bool machine_capable(int cap)
 {
-	(void)cap;
 	return false;
 }
 
 int machine_wait(u32 *word, u32 val, u64 timeout_ns)
 {
-	(void)word;
-	(void)val;
-	(void)timeout_ns;
 	machine_panic("waits for another thread, and there is none");
 }
 
 void machine_wake(u32 *word, int n)
 {
-	(void)word;
-	(void)n;
 }
 
 int machine_block_rw(u64 dev, pgoff_t index, struct page *const *pages, unsigned int n, bool write)
 {
-	(void)dev;
-	(void)index;
-	(void)pages;
-	(void)n;
-	(void)write;
 	return -ENODEV;
 }
 
 int machine_block_flush(u64 dev)
 {
-	(void)dev;
 	return 0;
 }
 
@@ -198,7 +198,6 @@ int machine_block_punch(u64 dev, pgoff_t first, pgoff_t last)
 
 void machine_block_release(u64 dev)
 {
-	(void)dev;
 }
 
 /* A clock that ticks when it is looked at. */
@@ -232,7 +231,6 @@ void machine_random(void *buf, size_t len)
 
 void machine_trace(const struct trace_event *event)
 {
-	(void)event;
 }
 
 /* ---- The kernel ----------------------------------------------------------------------------- */
@@ -259,6 +257,17 @@ static void frames_and_objects(void)
 	__free_pages(page, 3);
 }
 
+static void scattered_memory(void)
+{
+	char *area = vzalloc(300 * PAGE_SIZE);
+
+	expect(area && !area[299 * PAGE_SIZE], "300 pages at consecutive addresses");
+	strcpy(area + PAGE_SIZE - 2, "scattered");
+	expect(!memcmp(page_address(vmalloc_to_page(area + PAGE_SIZE)), "attered", 8),
+	       "each of them a frame");
+	vfree(area);
+}
+
 static void address_spaces(void)
 {
 	struct mm_struct *mm = mm_alloc(), *child;
@@ -274,6 +283,9 @@ static void address_spaces(void)
 	       "a child's own copy");
 	expect(copy_from_mm(mm, text, addr + 4094, 5) == 0 && !strcmp(text, "bare"),
 	       "the parent's is as it was");
+	expect(do_page_fault(mm, addr + 8 * PAGE_SIZE, X86_PF_USER | X86_PF_WRITE).signo == 0 &&
+		       pte_lookup(mm, addr + 8 * PAGE_SIZE),
+	       "a fault in the mapping is resolved");
 	expect(do_page_fault(mm, addr - 4096, X86_PF_USER).signo == 11, "a fault in no mapping");
 	mmput(child);
 	mmput(mm);
@@ -281,6 +293,7 @@ static void address_spaces(void)
 
 static unsigned long free_frames(void)
 {
+	vm_unmap_aliases();
 	kmem_cache_shrink_all();
 	drain_all_pages();
 	return nr_free_pages();
@@ -290,10 +303,11 @@ int main(void)
 {
 	unsigned long free_at_first;
 
-	page_offset_base = (unsigned long)ram;
+	power_on();
 	expect(mm_init() == 0, "boot");
 	free_at_first = free_frames();
 	frames_and_objects();
+	scattered_memory();
 	address_spaces();
 	expect(free_frames() == free_at_first, "every frame is back");
 	return 0;
