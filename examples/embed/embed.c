@@ -22,7 +22,6 @@
 #include <quire/vmalloc.h>
 
 #define RAM_BYTES (16ul << 20)
-
 #define VMALLOC_BYTES (64ul << 20)
 
 static int ram_fd;
@@ -95,39 +94,14 @@ unsigned long machine_irq_save(void)
 	return 0;
 }
 
-void machine_irq_restore(unsigned long flags)
-{
-}
-
 void machine_relax(unsigned int spins)
 {
 	machine_panic("waits for another CPU, and there is none");
 }
 
-void machine_ipi(u64 cpumask, void (*fn)(void *arg), void *arg)
-{
-}
-
 int machine_mm_init(struct mm_struct *mm)
 {
 	return 0;
-}
-
-void machine_mm_exit(struct mm_struct *mm)
-{
-}
-
-void machine_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long end,
-		       enum tlb_flush how)
-{
-}
-
-void machine_tlb_fill(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)
-{
-}
-
-void machine_tlb_replace(struct mm_struct *mm, unsigned long addr, const u64 *ptep, unsigned int nr)
-{
 }
 
 void machine_tlb_flush_kernel(const struct machine_range *ranges, unsigned int nr)
@@ -143,15 +117,6 @@ void machine_tlb_fill_kernel(unsigned long addr, const u64 *ptep, unsigned int n
 		    pte_pfn(__pte(ptep[i])) * PAGE_SIZE);
 }
 
-void machine_load_mm(struct mm_struct *mm)
-{
-}
-
-/* There is no list of tasks without linux/, so nobody is ever chosen. */
-void machine_kill_mm(struct mm_struct *mm)
-{
-}
-
 bool machine_is_dying(void)
 {
 	return false;
@@ -165,10 +130,6 @@ bool machine_capable(int cap)
 int machine_wait(u32 *word, u32 val, u64 timeout_ns)
 {
 	machine_panic("waits for another thread, and there is none");
-}
-
-void machine_wake(u32 *word, int n)
-{
 }
 
 int machine_block_rw(u64 dev, pgoff_t index, struct page *const *pages, unsigned int n, bool write)
@@ -194,10 +155,6 @@ int machine_block_punch(u64 dev, pgoff_t first, pgoff_t last)
 	(void)first;
 	(void)last;
 	return -EIO;
-}
-
-void machine_block_release(u64 dev)
-{
 }
 
 /* A clock that ticks when it is looked at. */
@@ -229,9 +186,25 @@ void machine_random(void *buf, size_t len)
 	memset(buf, 0x5a, len);
 }
 
-void machine_trace(const struct trace_event *event)
-{
-}
+/* What there is nothing to do for: no other CPU, no TLB of programs, no task list, no disk, no trace. */
+#define NOTHING(name, ...)     \
+	void name(__VA_ARGS__) \
+	{                      \
+	}
+NOTHING(machine_irq_restore, unsigned long flags)
+NOTHING(machine_ipi, u64 cpumask, void (*fn)(void *arg), void *arg)
+NOTHING(machine_mm_exit, struct mm_struct *mm)
+NOTHING(machine_tlb_flush, struct mm_struct *mm, unsigned long start, unsigned long end,
+	enum tlb_flush how)
+NOTHING(machine_tlb_fill, struct mm_struct *mm, unsigned long addr, const u64 *ptep,
+	unsigned int nr)
+NOTHING(machine_tlb_replace, struct mm_struct *mm, unsigned long addr, const u64 *ptep,
+	unsigned int nr)
+NOTHING(machine_load_mm, struct mm_struct *mm)
+NOTHING(machine_kill_mm, struct mm_struct *mm)
+NOTHING(machine_wake, u32 *word, int n)
+NOTHING(machine_block_release, u64 dev)
+NOTHING(machine_trace, const struct trace_event *event)
 
 /* ---- The kernel ----------------------------------------------------------------------------- */
 
