@@ -38,6 +38,7 @@ struct options {
 	enum report_kind report;
 	const char *output; /* report goes here; NULL: standard error */
 	const char *trace; /* NULL: none */
+	const char *references; /* NULL: none */
 	const char *samples; /* NULL: none */
 	bool progress;
 	bool dump_tables;
@@ -89,6 +90,18 @@ void swap_start(struct machine *m);
 
 /* keeper.c. In the keeper's own process; does not return. sock: where descriptors come in. */
 void keeper_main(struct machine *m, int sock) __attribute__((noreturn));
+
+/* ring.c. Reads shared->trace until keeper_stop is set, by one thread. Returns how many events were lost. */
+typedef void ring_put_t(void *arg, const struct native_trace_record *record);
+uint64_t ring_drain(struct kernel_shared *shared, ring_put_t *put, void *arg);
+
+/* references.c. The same into a file of page references. Returns 0 or an errno. */
+int references_drain(struct kernel_shared *shared, const char *path, uint64_t start_ns);
+/* A thread of the keeper that begins the intervals. */
+void *references_pace(void *machine);
+
+/* replay.c: the command of that name; argv[0] is its name. Exit status. */
+int replay_main(int argc, char **argv);
 
 /* tracefile.c. Drains shared->trace into the file until keeper_stop is set; runs in a keeper thread.
  * Returns 0 or an errno of writing. */

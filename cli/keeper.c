@@ -491,10 +491,12 @@ static void *watch(void *entry)
 	return NULL;
 }
 
-static void *tracer(void *unused)
+static void *tracer(void *machine)
 {
-	(void)unused;
-	trace_error = trace_drain(shared, trace_path);
+	const struct machine *m = machine;
+
+	trace_error = m->opt->references ? references_drain(shared, trace_path, m->start_ns)
+					 : trace_drain(shared, trace_path);
 	return NULL;
 }
 
@@ -546,7 +548,7 @@ void keeper_main(struct machine *m, int sock)
 	int sig;
 
 	shared = m->shared;
-	trace_path = m->opt->trace;
+	trace_path = m->opt->references ? m->opt->references : m->opt->trace;
 	setpgid(0, 0);
 	prctl(PR_SET_NAME, "quire-keeper");
 	if (!getrlimit(RLIMIT_NOFILE, &lim)) {
@@ -571,7 +573,9 @@ void keeper_main(struct machine *m, int sock)
 	start(&thread, watch, (void *)(uintptr_t)m->entry);
 	start(&thread, hangup, (void *)(uintptr_t)m->entry);
 	if (trace_path)
-		start(&trace_thread, tracer, NULL);
+		start(&trace_thread, tracer, m);
+	if (m->opt->references)
+		start(&thread, references_pace, m);
 	if (sampling) {
 		samples_init();
 		start(&sample_thread, samples_run, m);
@@ -595,6 +599,7 @@ void keeper_main(struct machine *m, int sock)
 		pthread_join(sample_thread, &sample_error);
 	}
 	if (trace_error)
-		complain("--trace %s: %s", trace_path, strerror(trace_error));
+		complain("--%s %s: %s", m->opt->references ? "references" : "trace", trace_path,
+			 strerror(trace_error));
 	_exit(trace_error || sample_error);
 }

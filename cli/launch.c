@@ -468,7 +468,7 @@ static void build(struct machine *m, int keeper_fd)
 		strcpy(p->kernel_args, m->opt->kernel_args);
 	p->fail_page = m->opt->fail_page;
 	p->fill_4k = m->opt->fill_4k;
-	p->trace = m->opt->trace;
+	p->trace = m->opt->trace || m->opt->references;
 	p->verbose = m->opt->verbose;
 	p->randomize = aslr_level();
 	p->thp_disable = (uint8_t)prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);

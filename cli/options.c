@@ -22,6 +22,7 @@
 #define TRY_HELP "try 'quire run --help'"
 
 static const char usage[] = "usage: quire run [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
+			    "       quire replay FILE\n"
 			    "       quire --help | --version\n";
 
 static const char help[] =
@@ -50,6 +51,8 @@ static const char help[] =
 	"  --samples FILE    figures of the machine each 100 ms (memory by use, faults, swap, "
 	"reclaim)\n"
 	"                    into FILE: CSV with a head line, or JSON if its name ends in .json\n"
+	"  --references FILE the pages that are used in each 100 ms, into FILE, for quire replay\n"
+	"                    (every page is touched anew in each of them: slow; --fill 4k)\n"
 	"  --progress        the same, in short, as a line on the terminal while the program runs\n"
 	"  --dump-page-tables[=FILE]\n"
 	"                    write each process's page tables, level by level, before it ends or\n"
@@ -257,6 +260,7 @@ enum {
 	OPT_REPORT,
 	OPT_OUTPUT,
 	OPT_TRACE,
+	OPT_REFERENCES,
 	OPT_SAMPLES,
 	OPT_PROGRESS,
 	OPT_DUMP,
@@ -277,6 +281,7 @@ static const struct option long_options[] = {
 	{ "report", required_argument, NULL, OPT_REPORT },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
 	{ "trace", required_argument, NULL, OPT_TRACE },
+	{ "references", required_argument, NULL, OPT_REFERENCES },
 	{ "samples", required_argument, NULL, OPT_SAMPLES },
 	{ "progress", no_argument, NULL, OPT_PROGRESS },
 	{ "dump-page-tables", optional_argument, NULL, OPT_DUMP },
@@ -335,6 +340,10 @@ static void take_option(struct options *o, int option)
 		break;
 	case OPT_TRACE:
 		o->trace = optarg;
+		break;
+	case OPT_REFERENCES:
+		o->references = optarg;
+		o->fill_4k = true;
 		break;
 	case OPT_SAMPLES:
 		o->samples = optarg;
@@ -405,6 +414,9 @@ static void parse_run(struct options *o, int argc, char **argv)
 	}
 	if (o->output && !report_chosen)
 		o->report = REPORT_TEXT;
+	if (o->references && o->trace)
+		die(EXIT_QUIRE,
+		    "--references and --trace use the same record of events: one of them");
 	if (optind == argc)
 		die_usage("no program to run");
 	o->program = argv + optind;

@@ -77,9 +77,12 @@ int main(int argc, char **argv)
 	static struct machine machine = { .opt = &options };
 	int status;
 
+	if (argc > 1 && !strcmp(argv[1], "replay"))
+		return replay_main(argc - 1, argv + 1);
 	options_parse(&options, argc, argv);
 	check_writable("--output", options.output);
 	check_writable("--trace", options.trace);
+	check_writable("--references", options.references);
 	status = machine_run(&machine);
 	if (machine.leaked) {
 		complain("leaked %llu frames, %llu objects and %llu slots of swap:%s",

@@ -3,12 +3,6 @@
  * tracefile.c - the machine's trace ring into a file of Chrome's trace format, which Perfetto reads
  * too. docs/trace.md describes the result.
  *
- * The ring. A guest takes the number `head` and makes it one more, fills event[number % size] and
- * then sets its `ready` to the number + 1. The one reader, here, takes them in order and moves
- * `tail` on, which gives the place free. Guests wait for room, so the reader reads on whatever happens
- * to the file. A guest that was killed from outside amid an event leaves it unready for ever: it is
- * given up after a while.
- *
  * One JSON object for each kind of event is made at the start; an event sets the values that
  * change and prints it.
  */
@@ -25,8 +19,6 @@
 
 #include "cli.h"
 
-#define NAP_NS 20000000 /* longest sleep with an unfilled quarter of the ring */
-#define GIVE_UP_NAPS 100 /* an event that is not ready for so long never will be */
 #define FILE_BUFFER (1u << 20)
 #define MAX_KIND (TRACE_TYPE_END + TRACE_FAULT_ERROR)
 
@@ -240,8 +232,9 @@ static void check_name(struct trace_writer *w, const struct native_trace_record 
 
 /* ---- Events ------------------------------------------------------------------------------ */
 
-static void put_event(struct trace_writer *w, const struct native_trace_record *r)
+static void put_event(void *arg, const struct native_trace_record *r)
 {
+	struct trace_writer *w = arg;
 	char addr[24];
 	struct event_form *f;
 
@@ -265,57 +258,13 @@ static void put_event(struct trace_writer *w, const struct native_trace_record *
 	put_object(w, f->event);
 }
 
-/* Takes what is ready. False: there is an event under way that is not. */
-static bool take_events(struct trace_writer *w, struct trace_ring *ring)
-{
-	uint64_t seq = ring->tail;
-
-	while (seq != __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE)) {
-		struct native_trace_record *r = &ring->event[seq % TRACE_RING_EVENTS];
-
-		if (__atomic_load_n(&r->ready, __ATOMIC_ACQUIRE) != (uint32_t)seq + 1)
-			return false;
-		put_event(w, r);
-		__atomic_store_n(&ring->tail, ++seq, __ATOMIC_RELEASE);
-	}
-	return true;
-}
-
-static void drain(struct trace_writer *w, struct kernel_shared *shared)
-{
-	static const struct timespec nap = { 0, NAP_NS };
-	struct trace_ring *ring = shared->trace;
-	uint64_t stuck_at = 0;
-	unsigned int stuck = 0;
-
-	for (;;) {
-		uint32_t wake = __atomic_load_n(&ring->wake, __ATOMIC_SEQ_CST);
-		bool stop = __atomic_load_n(&shared->keeper_stop, __ATOMIC_SEQ_CST);
-		bool all = take_events(w, ring);
-
-		if (all && stop)
-			return;
-		if (all || ring->tail != stuck_at)
-			stuck = 0;
-		else
-			stuck++;
-		stuck_at = ring->tail;
-		if (stuck > GIVE_UP_NAPS || (stuck && stop)) {
-			w->lost++;
-			__atomic_store_n(&ring->tail, ring->tail + 1, __ATOMIC_RELEASE);
-			continue;
-		}
-		syscall(SYS_futex, &ring->wake, FUTEX_WAIT, wake, &nap, NULL, 0);
-	}
-}
-
 int trace_drain(struct kernel_shared *shared, const char *path)
 {
 	struct trace_writer w = { 0 };
 
 	open_file(&w, path);
 	make_forms(&w);
-	drain(&w, shared);
+	w.lost = ring_drain(shared, put_event, &w);
 	close_file(&w);
 	for (unsigned int i = 0; i <= MAX_KIND; i++)
 		json_decref(w.form[i].event);

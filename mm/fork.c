@@ -235,3 +235,38 @@ struct mm_struct *dup_mm(struct mm_struct *oldmm)
 	}
 	return mm;
 }
+
+struct mm_struct *mm_list_next(struct mm_struct *prev)
+{
+	struct mm_struct *mm = NULL;
+	struct list_head *at;
+
+	spin_lock(&mmlist_lock);
+	at = prev ? prev->mmlist.next : mmlist.next;
+	for (; at != &mmlist; at = at->next) {
+		mm = list_entry(at, struct mm_struct, mmlist);
+		if (atomic_inc_not_zero(&mm->mm_users))
+			break;
+	}
+	if (at == &mmlist)
+		mm = NULL;
+	spin_unlock(&mmlist_lock);
+	if (prev)
+		mmput(prev);
+	return mm;
+}
+
+void mm_forget_translations(void)
+{
+	struct mm_struct *mm = NULL;
+	struct vm_area_struct *vma;
+
+	while ((mm = mm_list_next(mm))) {
+		down_read(&mm->mmap_lock);
+		for_each_vma(mm, vma)
+		{
+			forget_translations(vma);
+		}
+		up_read(&mm->mmap_lock);
+	}
+}

@@ -528,33 +528,12 @@ static int unuse_mm(struct mm_struct *mm, unsigned int type)
 	return err;
 }
 
-/* The mm behind prev (NULL: the first) that still has users, with one more; drops prev's. */
-static struct mm_struct *next_mm(struct mm_struct *prev)
-{
-	struct mm_struct *mm = NULL;
-	struct list_head *at;
-
-	spin_lock(&mmlist_lock);
-	at = prev ? prev->mmlist.next : mmlist.next;
-	for (; at != &mmlist; at = at->next) {
-		mm = list_entry(at, struct mm_struct, mmlist);
-		if (atomic_inc_not_zero(&mm->mm_users))
-			break;
-	}
-	if (at == &mmlist)
-		mm = NULL;
-	spin_unlock(&mmlist_lock);
-	if (prev)
-		mmput(prev);
-	return mm;
-}
-
 static int unuse_mms(unsigned int type)
 {
 	struct mm_struct *mm = NULL;
 	int err = 0;
 
-	while ((mm = next_mm(mm))) {
+	while ((mm = mm_list_next(mm))) {
 		err = unuse_mm(mm, type);
 		if (err) {
 			mmput(mm);

@@ -59,6 +59,10 @@ void mmdrop(struct mm_struct *mm);
 struct mm_struct *dup_mm(struct mm_struct *oldmm);
 
 extern struct list_head mmlist; /* all mms */
+/* A walk: the mm behind prev (NULL: the first) that still has users, with one more; drops prev's. May sleep. */
+struct mm_struct *mm_list_next(struct mm_struct *prev);
+/* No TLB has any user page any more: the next touch of each is a fault. For sampling. May sleep. */
+void mm_forget_translations(void);
 extern spinlock_t mmlist_lock;
 
 /* ---- VMAs --------------------------------------------------------------------------------- */

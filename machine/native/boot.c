@@ -28,6 +28,7 @@ int native_fd_floor;
 static u8 service_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
 static u8 hangup_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
 static u8 watch_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
+static u8 forget_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
 static unsigned long free_at_boot; /* pages, everything drained */
 static unsigned long objects_at_boot;
 
@@ -303,6 +304,22 @@ static long entry_snapshot(struct machine_snapshot *out)
 	return on_service_stack(do_snapshot, out);
 }
 
+static long do_forget(void *unused)
+{
+	struct native_task *t = current_native();
+
+	(void)unused;
+	cpu_get(t);
+	mm_forget_translations();
+	cpu_put(t);
+	return 0;
+}
+
+static long entry_forget(void *unused)
+{
+	return on_stack(forget_stack, do_forget, unused);
+}
+
 static void name_leaks(struct leak_report *out)
 {
 	size_t len = 0, size = sizeof(out->text);
@@ -430,6 +447,7 @@ const struct kernel_entry kernel_entry = {
 	.swapon = entry_swapon,
 	.snapshot = entry_snapshot,
 	.sample = native_sample,
+	.forget = entry_forget,
 	.shutdown = entry_shutdown,
 	.reap = entry_reap,
 	.watch = entry_watch,

@@ -260,6 +260,8 @@ struct kernel_entry {
 	long (*snapshot)(struct machine_snapshot *out);
 	/* NR_SAMPLE_FIELDS figures as they are now. At any time, on any stack. */
 	void (*sample)(uint64_t *out);
+	/* Makes the next touch of every page a fault. By one thread of the keeper at a time. */
+	long (*forget)(void *unused);
 	/* All guests are gone: writes back, frees, counts. 0, or 1 when something leaked. */
 	long (*shutdown)(struct leak_report *out);
 	/* Frees the stacks of threads that are gone; how many threads are left. */

@@ -336,6 +336,47 @@ def test_samples():
     fails(['run', '--samples', '/dev/full', 'true'], 125, 'No space left')
 
 
+def test_references_and_replay():
+    with tempfile.NamedTemporaryFile('r+', encoding='ascii') as out:
+        done = quire('run', '--ram', '128M', '--references', out.name, '/usr/bin/python3', '-c',
+                     'a = bytearray(24 << 20)\nfor t in range(3):\n for i in range(0, 24 << 20, 4096): a[i] = t')
+        expect('status', done.returncode, 0)
+        lines = out.read().splitlines()
+        expect('head', lines[:2], ['quire-references 1', 'interval_ms 100'])
+        pages = [int(line) for line in lines if line.isdigit()]
+        expect('end', lines[-1], f'end pages {max(pages) + 1} references {len(pages)}')
+        assert max(pages) > 6000 and len(pages) > max(pages), lines[-1]
+    # Four pages in turn: LRU always misses with three frames. Each policy on what it is known for.
+    with tempfile.NamedTemporaryFile('w', encoding='ascii') as ref:
+        turns = 40
+        ref.write('quire-references 1\n' + ''.join(
+            f'@{t}\n' + ''.join(f'{p}\n' for p in range(1000)) for t in range(turns)) +
+            'end pages 1000 references 40000\n')
+        ref.flush()
+        done = quire('replay', ref.name)
+        expect('replay', (done.returncode, done.stderr), (0, ''))
+        rows = [list(map(int, re.findall(r'\b\d+\b(?!%)', line)))
+                for line in done.stdout.splitlines() if '%' in line]
+        expect('sizes', len(rows), 5)
+        for frames, opt, lru, clock, ours in rows:
+            expect('LRU in a loop', lru, (turns - 1) * 1000)
+            expect('CLOCK in a loop', clock, (turns - 1) * 1000)
+            assert opt <= ours <= lru + 100, done.stdout
+            # Of each turn OPT keeps all frames but one for what was there.
+            assert abs(opt - (turns - 1) * (1000 - frames)) <= 2 * turns, done.stdout
+    fails(['replay'], 125, 'one file')
+    fails(['replay', '/no/file'], 125, 'No such file')
+    fails(['replay', QUIRE], 125, 'is not a file of')
+    for bad in ('1\n', '0\nx\n', '0\n2\n', '0\n1x\n', '', '99999999\n'):
+        with tempfile.NamedTemporaryFile('w', encoding='ascii') as ref:
+            ref.write('quire-references 1\n' + bad)
+            ref.flush()
+            done = quire('replay', ref.name)
+            assert done.returncode == 125 or bad == '0\nx\n', (bad, done)
+    fails(['run', '--references', '/no/dir/file', 'true'], 125, 'No such file')
+    fails(['run', '--references', 'a', '--trace', 'b', 'true'], 125, 'one of them')
+
+
 def test_progress():
     done = quire('run', '--progress', 'true')
     expect('status', done.returncode, 0)
