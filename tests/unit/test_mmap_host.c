@@ -600,6 +600,8 @@ static void test_against_host_with_forks(void **state)
 static int boot(void **state)
 {
 	(void)state;
+	/* Without vmalloc space RAM is the process's own: a forked child has a machine of its own. */
+	soft_vmalloc_bytes(0);
 	return soft_init(64 << 20, 1);
 }
 
