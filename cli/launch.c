@@ -462,6 +462,9 @@ static void build(struct machine *m, int keeper_fd)
 		log_fd = open("/dev/null", O_WRONLY);
 	p->log_fd = move_fd(log_fd, floor + 2);
 	p->dump_fd = dump_fd < 0 ? -1 : move_fd(dump_fd, floor + 3);
+	swap_open(m);
+	for (unsigned int i = 0; i < p->nr_swaps && i < NATIVE_SWAP_FDS; i++)
+		m->swap_fd[i] = move_fd(m->swap_fd[i], floor + NATIVE_SWAP_FD((int)i));
 	p->fd_floor = floor;
 	p->fail_slab = m->opt->fail_slab;
 	if (m->opt->kernel_args)
@@ -483,7 +486,6 @@ static void build(struct machine *m, int keeper_fd)
 	p->minsigstksz = getauxval(AT_MINSIGSTKSZ);
 	p->clktck = (uint64_t)sysconf(_SC_CLK_TCK);
 	p->command_pid = getpid();
-	swap_open(m);
 	err = m->entry->boot(NULL);
 	if (err)
 		die(EXIT_QUIRE, "the machine does not boot with --ram %llu: %s; try more",

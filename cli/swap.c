@@ -164,10 +164,10 @@ void swap_open(struct machine *m)
 	p->nr_swaps = m->opt->nr_swaps;
 }
 
-/* The keeper has them. */
+/* The keeper has them, and all processes the first few. */
 void swap_close(struct machine *m)
 {
-	for (unsigned int i = 0; i < m->opt->nr_swaps; i++)
+	for (unsigned int i = NATIVE_SWAP_FDS; i < m->opt->nr_swaps; i++)
 		close(m->swap_fd[i]);
 }
 

@@ -53,6 +53,8 @@ unsigned int fault_around_order = 6;
 /* A touch beside a present page fills this much, so that scattered growth has few mappings. */
 #define NEIGHBOUR_ORDER 2u
 #define SMALL_VMA_PAGES 256
+/* Runs of frames around a fault that the TLB is told of, in private memory. */
+#define FILL_MAX_RUNS 8u
 /* Equal strides that make a pattern, and pages that are filled ahead of it at most: 2^order. */
 #define STRIDE_RUN 3u
 #define STRIDE_MAX_ORDER 4u
@@ -118,6 +120,15 @@ static bool pte_fills(pte_t pte, bool refill)
 }
 
 /*
+ * Each run of neighbouring frames costs an entry of its own. Private memory has been filled in blocks;
+ * where it is scattered nevertheless, as after swapping, more of them are not worth it.
+ */
+static bool fill_goes_on(pte_t lower, pte_t upper, unsigned int *runs)
+{
+	return pte_pfn(upper) == pte_pfn(lower) + 1 || --*runs;
+}
+
+/*
  * Tell a software TLB of the entry that was resolved and of the usable ones beside it, within the
  * aligned window of fault_around_order. Those that are young are in the TLB already, unless it has
  * lost them: then it has probably lost all (refill). page_table_lock held. A remote access fills
@@ -125,6 +136,7 @@ static bool pte_fills(pte_t pte, bool refill)
  */
 static void update_mmu_window(struct vm_fault *vmf, bool refill)
 {
+	unsigned int runs = vma_is_anonymous(vmf->vma) ? FILL_MAX_RUNS : UINT_MAX;
 	unsigned long size = PAGE_SIZE << fault_around_order;
 	unsigned long lo = max(vmf->address & ~(size - 1), vmf->vma->vm_start);
 	unsigned long hi = min((vmf->address & ~(size - 1)) + size, vmf->vma->vm_end);
@@ -133,9 +145,11 @@ static void update_mmu_window(struct vm_fault *vmf, bool refill)
 
 	if (vmf->flags & FAULT_FLAG_REMOTE || !pte_accessible(*vmf->pte))
 		return;
-	for (; first > lo && pte_fills(ptep[-1], refill); first -= PAGE_SIZE)
+	for (; first > lo && pte_fills(ptep[-1], refill) && fill_goes_on(ptep[-1], ptep[0], &runs);
+	     first -= PAGE_SIZE)
 		ptep--;
-	for (; end < hi && pte_fills(last[1], refill); end += PAGE_SIZE)
+	for (; end < hi && pte_fills(last[1], refill) && fill_goes_on(last[0], last[1], &runs);
+	     end += PAGE_SIZE)
 		last++;
 	for (pte_t *p = ptep; p <= last; p++)
 		ptep_set_bits(p, _PAGE_ACCESSED);

@@ -10,8 +10,8 @@
  * a page is in the cache, and where, changes only while it is locked.
  *
  * Read-ahead. Pages go out in the order of their addresses, roughly, and come back so. A fault
- * reads what is out of the aligned window around its address, twice as much each time that it happens
- * right behind the last one. Without an address the window lies around the slot in its area.
+ * reads what is out of the aligned window around its address, twice as much each time as long as that is
+ * used, and less and less if it is not. Without an address the window lies around the slot in its area.
  */
 #include <quire/mm_inline.h>
 #include <quire/pagemap.h>
@@ -191,6 +191,8 @@ static int batch_enter(struct swap_batch *batch, swp_entry_t entry, gfp_t gfp, s
 		return -ENOMEM;
 	__SetPageLocked(page);
 	__SetPageSwapBacked(page);
+	if (!pagep)
+		__SetPageReadahead(page);
 	err = add_to_swap_cache(page, entry);
 	if (err) {
 		__ClearPageLocked(page);
@@ -210,17 +212,31 @@ static int batch_enter(struct swap_batch *batch, swp_entry_t entry, gfp_t gfp, s
 /* What read-ahead takes must be free anyway. */
 #define GFP_READAHEAD ((GFP_ANON & ~__GFP_RECLAIM) | __GFP_NORETRY | __GFP_NOWARN)
 
+/*
+ * A program that goes on behind the last window, or before it, or has used half of it, gets a larger
+ * one. One that has used nothing of it gets less, and in the end no page but its own.
+ */
+static unsigned int next_order(const struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned int order = vma->vm_swap_order, hits = vma->vm_swap_hits;
+	unsigned long start = vma->vm_swap_next - (PAGE_SIZE << order);
+
+	vma->vm_swap_hits = 0;
+	if (vmf->address == vma->vm_swap_next || vmf->address + PAGE_SIZE == start ||
+	    (hits && hits * 2 >= (1U << order) - 1))
+		return clamp(order + 1, RA_ORDER_MIN, RA_ORDER_MAX);
+	return !hits && order ? order - 1 : order;
+}
+
 /* The entries beside vmf's, in its table and VMA, that may be read with it. */
 static unsigned int vma_window(struct vm_fault *vmf, swp_entry_t *entries)
 {
 	struct vm_area_struct *vma = vmf->vma;
-	unsigned int order = RA_ORDER_MIN, n = 0;
-	unsigned long size, addr, end;
+	unsigned int order = next_order(vmf), n = 0;
+	unsigned long size = PAGE_SIZE << order, addr, end;
 	pte_t *ptep;
 
-	if (vmf->address == vma->vm_swap_next)
-		order = min(vma->vm_swap_order + 1, RA_ORDER_MAX);
-	size = PAGE_SIZE << order;
 	addr = max(vmf->address & ~(size - 1), vma->vm_start);
 	end = min((vmf->address & ~(size - 1)) + size, vma->vm_end);
 	vma->vm_swap_next = end;
@@ -313,6 +329,13 @@ void swapin_mapping(struct address_space *mapping, pgoff_t index, pgoff_t last)
 	mutex_unlock(&mapping->lock);
 }
 
+static void readahead_hit(struct page *page, struct vm_fault *vmf)
+{
+	ClearPageReadahead(page);
+	if (vmf)
+		vmf->vma->vm_swap_hits++;
+}
+
 struct page *swapin_readahead(swp_entry_t entry, struct vm_fault *vmf, bool *major)
 {
 	struct swap_batch batch = { 0 };
@@ -322,8 +345,11 @@ struct page *swapin_readahead(swp_entry_t entry, struct vm_fault *vmf, bool *maj
 	/* Somebody else may enter it between our look and our try. */
 	do {
 		page = lookup_swap_cache(entry);
-		if (page)
+		if (page) {
+			if (PageReadahead(page))
+				readahead_hit(page, vmf);
 			return page;
+		}
 		err = batch_enter(&batch, entry, GFP_ANON, &page);
 	} while (err == -EEXIST);
 	if (err)

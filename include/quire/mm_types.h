@@ -136,9 +136,10 @@ struct vm_area_struct {
 	unsigned long vm_stride_last;
 	long vm_stride; /* bytes */
 	unsigned int vm_stride_run;
-	/* Where the window of swap read-ahead ended, and its pages: 2^vm_swap_order. */
+	/* Where the window of swap read-ahead ended, its pages: 2^vm_swap_order, and how many were used. */
 	unsigned long vm_swap_next;
 	unsigned int vm_swap_order;
+	unsigned int vm_swap_hits;
 };
 
 enum mm_counter {

@@ -21,6 +21,7 @@ enum pageflags {
 	PG_slab,
 	PG_table, /* a page table */
 	PG_swapcache, /* private: swp_entry_t; changed under PG_locked */
+	PG_readahead, /* read from swap before anybody asked for it */
 	PG_waiters, /* somebody may sleep until PG_locked or PG_writeback is clear */
 	PG_unevictable, /* mlocked: not looked at by reclaim */
 	PG_workingset, /* was active before it was reclaimed */
@@ -77,6 +78,7 @@ PAGEFLAG(Slab, slab)
 PAGEFLAG(Table, table)
 PAGEFLAG(SwapCache, swapcache)
 PAGEFLAG(Waiters, waiters)
+PAGEFLAG(Readahead, readahead)
 PAGEFLAG(Unevictable, unevictable)
 PAGEFLAG(Workingset, workingset)
 PAGEFLAG(Young, young)

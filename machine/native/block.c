@@ -8,6 +8,8 @@
  *   slot: FREE -> FILLING -> READY  ---->  RUNNING: preadv/pwritev on the direct map
  *               ^----------- taken back by the guest -- DONE
  *
+ * The files of --swap are open in every process, too, and read and written there.
+ *
  * A guest that has the file open at the moment (exec, mmap) lets machine_block_rw() use that
  * descriptor instead: native_task.io_dev, io_fd.
  */
@@ -55,7 +57,8 @@ int native_keeper_add_pipe(u64 blkdev, int fd)
 
 int native_keeper_add_swap(u64 blkdev, int fd)
 {
-	return keeper_send((struct keeper_msg){ .dev = blkdev, .writable = true, .swap = true }, fd);
+	return keeper_send((struct keeper_msg){ .dev = blkdev, .writable = true, .swap = true },
+			   fd);
 }
 
 u64 native_new_blkdev(void)
@@ -102,6 +105,48 @@ static int direct_read(int fd, pgoff_t index, struct page *const *pages, unsigne
 		n -= batch;
 	}
 	return 0;
+}
+
+/*
+ * The first swap areas are open in every process, so that a page comes without waiting for the keeper's turn
+ * on a processor. The virtual CPU is lent meanwhile.
+ */
+struct swap_io {
+	u64 dev;
+	pgoff_t index;
+	struct page *const *pages;
+	unsigned int n;
+	bool write;
+};
+
+#define SWAP_IO_PAGES 64u
+
+static long swap_io_without_cpu(void *arg)
+{
+	const struct swap_io *io = arg;
+	struct native_task *t = current_native();
+	struct host_iovec iov[SWAP_IO_PAGES];
+	long ret;
+
+	for (unsigned int i = 0; i < io->n; i++)
+		iov[i] =
+			(struct host_iovec){ (unsigned long)page_address(io->pages[i]), PAGE_SIZE };
+	cpu_lend(t);
+	ret = host_syscall(io->write ? __NR_pwritev : __NR_preadv,
+			   native_fd_floor + NATIVE_SWAP_FD(io->dev - 1), iov, io->n,
+			   io->index << PAGE_SHIFT, 0);
+	cpu_take_back(t);
+	return ret;
+}
+
+/* False: not all of it was done, for whatever reason; the keeper will know better. */
+static bool swap_io(u64 dev, pgoff_t index, struct page *const *pages, unsigned int n, bool write)
+{
+	struct swap_io io = { dev, index, pages, n, write };
+
+	if (dev - 1 >= machine_params.nr_swaps || dev > NATIVE_SWAP_FDS || n > SWAP_IO_PAGES)
+		return false;
+	return native_resumable(swap_io_without_cpu, &io) == (long)n << PAGE_SHIFT;
 }
 
 /* ---- Through the keeper ------------------------------------------------------------------ */
@@ -224,6 +269,8 @@ int machine_block_rw(u64 dev, pgoff_t index, struct page *const *pages, unsigned
 
 	if (!write && t->io_dev == dev && dev)
 		return direct_read(t->io_fd, index, pages, n);
+	if (swap_io(dev, index, pages, n, write))
+		return 0;
 	while (n) {
 		unsigned int batch = n < KEEPER_REQ_PAGES ? n : KEEPER_REQ_PAGES;
 		struct keeper_slot *s = slot_get();

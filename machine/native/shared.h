@@ -25,12 +25,15 @@
 
 #define NATIVE_MAX_CPUS 64
 #define NATIVE_MAX_NODES 8
-#define NATIVE_NR_FDS 4 /* RAM, keeper, log, dump: consecutive numbers from fd_floor on */
+#define NATIVE_SWAP_FDS 4 /* of the first swap areas */
+/* RAM, keeper, log, dump, swap: consecutive numbers from fd_floor on */
+#define NATIVE_SWAP_FD(i) (4 + (i))
+#define NATIVE_NR_FDS NATIVE_SWAP_FD(NATIVE_SWAP_FDS)
 #define NATIVE_MAX_SYSCALL 512
 #define NATIVE_EXIT_STOPPED 125 /* exit status of the command when the machine has stopped */
 #define NATIVE_MAX_THREADS 32768
 
-/* A swap area that the command has opened: device i + 1 of the keeper's. */
+/* A swap area that the command has opened: device i + 1 of the keeper's; the first few also have descriptors. */
 #define NATIVE_MAX_SWAPS 16
 struct swap_param {
 	uint64_t bytes;
