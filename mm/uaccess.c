@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's access to user memory, by way of the tables and the direct map.
+ * The kernel's access to user memory: short copies of the caller's own by way of the MMU, as far as it goes;
+ * the rest by way of the tables and the direct map.
  *
  * Each page is read or written under page_table_lock, so that it neither goes away nor changes hands
  * meanwhile and no reference is taken that would look like a second owner. mmap_lock is given up at
@@ -129,16 +130,19 @@ static size_t access_mm(struct mm_struct *mm, struct user_access *ua)
 
 size_t copy_to_mm(struct mm_struct *mm, unsigned long dst, const void *src, size_t n)
 {
-	struct user_access ua = { ACCESS_WRITE, FOLL_WRITE, (char *)src, dst, n, false };
+	size_t done = machine_copy_to_user(mm, dst, src, n);
+	struct user_access ua = { ACCESS_WRITE, FOLL_WRITE, (char *)src + done,
+				  dst + done,	n - done,   false };
 
-	return access_mm(mm, &ua);
+	return done == n ? 0 : access_mm(mm, &ua);
 }
 
 size_t copy_from_mm(struct mm_struct *mm, void *dst, unsigned long src, size_t n)
 {
-	struct user_access ua = { ACCESS_READ, 0, dst, src, n, false };
+	size_t done = machine_copy_from_user(mm, dst, src, n);
+	struct user_access ua = { ACCESS_READ, 0, (char *)dst + done, src + done, n - done, false };
 
-	return access_mm(mm, &ua);
+	return done == n ? 0 : access_mm(mm, &ua);
 }
 
 size_t clear_mm(struct mm_struct *mm, unsigned long dst, size_t n)

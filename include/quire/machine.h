@@ -174,6 +174,16 @@ void machine_tlb_fill_kernel(unsigned long addr, const u64 *ptep, unsigned int n
 /* Make mm the address space that user-mode accesses of this CPU go through. Atomic. */
 void machine_load_mm(struct mm_struct *mm);
 
+/* ---- User memory --------------------------------------------------------------------------- */
+
+/*
+ * Copy between the kernel and user memory through the MMU, if mm is what the caller's CPU has loaded: as far as
+ * that is possible without handling a fault. The bytes copied, from the first on; the caller does the rest by way of
+ * the tables, so a port may always say 0. Any context but with locks of the port's own held.
+ */
+size_t machine_copy_from_user(struct mm_struct *mm, void *to, unsigned long from, size_t n);
+size_t machine_copy_to_user(struct mm_struct *mm, unsigned long to, const void *from, size_t n);
+
 /* ---- Out of memory ---------------------------------------------------------------------- */
 
 /*

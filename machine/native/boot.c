@@ -19,6 +19,7 @@
 #include "callsite.h"
 #include "signal.h"
 #include "uffd.h"
+#include "usercopy.h"
 
 extern const char __kernel_text_start[], __kernel_text_end[];
 long native_on_stack(long (*fn)(void *), void *arg, void *stack_top);
@@ -85,6 +86,7 @@ static long do_boot(void *unused)
 		dump_init();
 		tlb_init();
 		callsite_init();
+		usercopy_init();
 		exec_init();
 		randomize_va_space = machine_params.randomize;
 		native_membarrier_init();

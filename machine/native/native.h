@@ -21,7 +21,7 @@
  * A task is in one of three states:
  *   USER    guest code runs; the host mappings must be right
  *   KERNEL  holds a virtual CPU (a token), or waits for one, or has lent it for a wait of the
- *           kernel's own; never looks at guest memory through host mappings
+ *           kernel's own; looks at guest memory through host mappings only while it is marked (usercopy.c)
  *   HOST    in a host call that may block; holds no token and no lock; signals interrupt it
  *
  * Kernel mode reaches guest memory only through page tables and direct map (mm.h: copy_to_mm,
@@ -98,6 +98,7 @@ struct native_task {
 	struct hmm *hmm;
 	struct list_head hmm_node;
 	u32 state; /* enum task_state */
+	u32 user_access; /* usercopy.c: 1 while it uses the host's mappings in state KERNEL */
 	u32 work; /* WORK_* */
 	u32 last_cpu; /* token it had; task.cpu: the one it holds, valid in KERNEL */
 	bool is_service; /* not a guest: the command or the keeper calling into the core */

@@ -308,7 +308,8 @@ static bool hmm_kick_users(struct hmm *hmm, bool kick, bool look)
 
 	spin_lock(&hmm->lock);
 	list_for_each_entry(t, &hmm->tasks, hmm_node) {
-		if (__atomic_load_n(&t->state, __ATOMIC_SEQ_CST) != TASK_USER)
+		if (__atomic_load_n(&t->state, __ATOMIC_SEQ_CST) != TASK_USER &&
+		    !__atomic_load_n(&t->user_access, __ATOMIC_SEQ_CST))
 			continue;
 		if (kick)
 			native_kick(t);

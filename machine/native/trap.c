@@ -19,6 +19,7 @@
 #include "callsite.h"
 #include "hostmem.h"
 #include "signal.h"
+#include "usercopy.h"
 
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #define PR_SYS_DISPATCH_ON 1
@@ -236,6 +237,8 @@ static void kernel_mode_signal(struct native_task *t, int sig, const struct host
 	/* Memory that this process has no host mapping of yet. */
 	if (is_page_fault(sig, si, uc) && vmalloc_fault(uc->uc_mcontext.cr2))
 		return;
+	if (si->si_code > 0 && (sig == SIGSEGV || sig == SIGBUS) && usercopy_fault(t, uc))
+		return;
 	if (si->si_code > 0 &&
 	    (sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE)) {
 		if (sig == SIGBUS && si->fields[0] >= KERNEL_BASE && si->fields[0] < KERNEL_END)
@@ -245,7 +248,9 @@ static void kernel_mode_signal(struct native_task *t, int sig, const struct host
 	if (deadly_parent_died(t, sig, si)) {
 		; /* noted */
 	} else if (signal_is_sync(sig)) {
-		if (!signal_is_kick(sig, si))
+		if (signal_is_kick(sig, si))
+			usercopy_kicked(t);
+		else
 			sync_raised(t, si);
 	} else {
 		note_signal(t, si);

@@ -90,6 +90,7 @@ unshare -m sh -c 'mount -t tmpfs none m && cp /bin/true /bin/ls m && m/true && m
     guest('mapfiles'),
     guest('pages', options=['--fill', '4k']),
     guest('userfaultfd'),
+    guest('usercopy'),
     guest('dirty', files=('by-msync', 'by-fsync', 'by-munmap', 'by-fixed', 'by-exec', 'by-kill',
                           'cut', 'mixed', 'by-exit', 'by-unlinked')),
     guest('spawn'),
