@@ -316,6 +316,11 @@ static bool same_file(const struct file *a, const struct file *b)
 	return a->f_path == b->f_path || (a->f_path && b->f_path && !strcmp(a->f_path, b->f_path));
 }
 
+bool vma_same_file(const struct vm_area_struct *a, const struct vm_area_struct *b)
+{
+	return same_file(a->vm_file, b->vm_file);
+}
+
 bool anon_vma_compatible(const struct vm_area_struct *a, const struct vm_area_struct *b)
 {
 	return a->vm_end == b->vm_start && same_file(a->vm_file, b->vm_file) &&

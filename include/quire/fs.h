@@ -58,6 +58,7 @@ struct inode {
 	bool i_tmpfs; /* host file whose holes are missing pages: to programs a shared memory object */
 	bool i_uffd; /* has been registered with a userfaultfd: nothing is read ahead */
 	bool i_writable; /* the port can write it back */
+	bool i_sealed; /* a memfd sealed against writing, though mappings from before may */
 	bool i_stable; /* nobody is likely to change it: it may be copied before it must be */
 	struct list_head i_hash; /* host files: by identity; under the inode lock, as i_lru */
 	struct list_head i_lru; /* host files: coldest first */

@@ -79,6 +79,9 @@ struct vm_area_struct *vma_next(struct vm_area_struct *vma);
 
 #define for_each_vma(mm, vma) for (vma = find_vma(mm, 0); vma; vma = vma_next(vma))
 
+/* Whether both map one open file, as far as is known, or none. */
+bool vma_same_file(const struct vm_area_struct *a, const struct vm_area_struct *b);
+
 static inline unsigned long vma_pages(const struct vm_area_struct *vma)
 {
 	return (vma->vm_end - vma->vm_start) >> PAGE_SHIFT;
