@@ -210,8 +210,7 @@ static struct file *file_behind(struct mm_struct *mm, unsigned long start, unsig
 		while (next && next->vm_end < start + size) {
 			struct vm_area_struct *after = vma_next(next);
 			bool same = after && after->vm_start == next->vm_end &&
-				    vma_same_file(after, vma) &&
-				    after->vm_flags == vma->vm_flags;
+				    vma_same_file(after, vma) && after->vm_flags == vma->vm_flags;
 
 			next = same ? after : NULL;
 		}

@@ -257,9 +257,6 @@ static int check_file_mapping(struct mmap_request *req)
 		return -ENODEV;
 	if (req->vm_flags & VM_GROWSDOWN)
 		return -EINVAL;
-	/* Needs storage that is memory. */
-	if (req->flags & MAP_SYNC && (req->flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
-		return -EOPNOTSUPP;
 	if (file->f_op)
 		req->vm_flags |= VM_PFNMAP;
 	return 0;

@@ -469,6 +469,7 @@ static long add_seals_cached(const unsigned long *args, struct inode *inode)
 	unsigned long host_args[6] = { args[0], args[1], args[2] };
 	long had = host_syscall(__NR_fcntl, hc_fd(args[0]), HOST_F_GET_SEALS);
 	bool mapped = mapping_writably_mapped(mapping);
+	long ret;
 
 	if (args[2] & HOST_F_SEAL_WRITE && had >= 0 &&
 	    !(had & (HOST_F_SEAL_SEAL | HOST_F_SEAL_WRITE))) {
@@ -483,7 +484,10 @@ static long add_seals_cached(const unsigned long *args, struct inode *inode)
 			return -EBUSY;
 	}
 	host_args[0] = (unsigned long)hc_fd(args[0]);
-	return host_syscall_uninterruptible(__NR_fcntl, host_args);
+	ret = host_syscall_uninterruptible(__NR_fcntl, host_args);
+	if (!ret && args[2] & (HOST_F_SEAL_WRITE | HOST_F_SEAL_FUTURE_WRITE))
+		WRITE_ONCE(inode->i_sealed, true);
+	return ret;
 }
 
 static long file_add_seals(const unsigned long *args)

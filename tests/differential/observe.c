@@ -66,6 +66,21 @@ static bool parse_area(const char *line, struct area *a)
 	return true;
 }
 
+/* Whether addr lies in private anonymous memory. */
+bool is_private_anon(uintptr_t addr)
+{
+	struct area a;
+
+	slurp("/proc/self/maps");
+	for (char *line = text; *line; line = strchrnul(line, '\n') + 1) {
+		if (parse_area(line, &a) && addr >= a.start && addr < a.end)
+			return a.perms[3] == 'p' && !a.file;
+		if (!*strchrnul(line, '\n'))
+			break;
+	}
+	return false;
+}
+
 static bool clip(struct area *a, const struct window *w)
 {
 	if (a->end <= w->start || a->start >= w->end)

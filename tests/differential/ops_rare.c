@@ -72,6 +72,9 @@ static void op_mmap_flags(struct ctx *c)
 	bool anon = one_in(r, 2), fixed = one_in(r, 2);
 	long got;
 
+	/* Of files on disk, what it comes to depends on the file system. */
+	if (fl & MAP_SYNC)
+		f = F_MEMFD;
 	if (anon)
 		fl |= MAP_ANONYMOUS;
 	else
@@ -177,17 +180,17 @@ static void op_mbind(struct ctx *c)
 	say("%s", res(syscall(SYS_mbind, addr, len, mode, &mask, 64, one_in(r, 16) ? 8 : 0)));
 }
 
+/* Of objects in memory Linux keeps policies by page of the object; Quire keeps those of mappings. */
 static void op_get_mempolicy(struct ctx *c)
 {
 	struct rng *r = &c->rng;
 	uintptr_t addr = pick_addr(r);
+	unsigned long flags = one_in(r, 16) ? 8 : MPOL_F_ADDR, mask = 0;
 	int mode = -1;
-	unsigned long mask = 0;
-	long n =
-		syscall(SYS_get_mempolicy, &mode, &mask, 64, addr, one_in(r, 16) ? 8 : MPOL_F_ADDR);
+	long n = syscall(SYS_get_mempolicy, &mode, &mask, 64, addr, flags);
 
 	say("%s = %s", pa(addr), res(n));
-	if (!n)
+	if (!n && is_private_anon(addr))
 		say(" %#x %#lx", mode, mask);
 }
 

@@ -155,6 +155,7 @@ static void test_seals(void)
 	SAY(mprotect(p, PAGE, RW));
 	SAY(pwrite(fd, "x", 1, 0));
 	SAY(map(fd, RW, MAP_PRIVATE) != MAP_FAILED);
+	SAY(madvise(p, PAGE, MADV_REMOVE));
 	p[1] = 'e';
 	c = 0;
 	SAY(pread(fd, &c, 1, 1));

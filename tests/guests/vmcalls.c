@@ -485,6 +485,11 @@ static void test_remap_file_pages(void)
 	SAY(remap_file_pages(at(40), PAGE, 0, 1, 0));
 	printf("contents %c %c %c %c\n", at(0)[0], at(1)[0], at(2)[0], at(3)[0]);
 	layout(NULL);
+	/* Over two mappings made apart of one file. */
+	map(20, 2, RW, MAP_SHARED | MAP_FIXED, fd, 0);
+	map(22, 2, RW, MAP_SHARED | MAP_FIXED, fd, 5 * PAGE);
+	SAY(remap_file_pages(at(21), 2 * PAGE, 0, 3, 0));
+	layout(NULL);
 	clear();
 	close(fd);
 }
