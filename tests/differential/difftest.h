@@ -158,6 +158,7 @@ bool safe_call(uintptr_t addr, struct fault *f);
 void say_fault(const struct fault *f);
 
 /* observe.c */
+bool is_segment(uintptr_t addr);
 bool is_private_anon(uintptr_t addr);
 void say_maps(struct ctx *c);
 void say_contents(struct ctx *c, uintptr_t start, uintptr_t end);

@@ -66,19 +66,31 @@ static bool parse_area(const char *line, struct area *a)
 	return true;
 }
 
-/* Whether addr lies in private anonymous memory. */
-bool is_private_anon(uintptr_t addr)
+/* The area that addr lies in. */
+static bool find_area(uintptr_t addr, struct area *a)
 {
-	struct area a;
-
 	slurp("/proc/self/maps");
 	for (char *line = text; *line; line = strchrnul(line, '\n') + 1) {
-		if (parse_area(line, &a) && addr >= a.start && addr < a.end)
-			return a.perms[3] == 'p' && !a.file;
+		if (parse_area(line, a) && addr >= a->start && addr < a->end)
+			return true;
 		if (!*strchrnul(line, '\n'))
 			break;
 	}
 	return false;
+}
+
+bool is_private_anon(uintptr_t addr)
+{
+	struct area a;
+
+	return find_area(addr, &a) && a.perms[3] == 'p' && !a.file;
+}
+
+bool is_segment(uintptr_t addr)
+{
+	struct area a;
+
+	return find_area(addr, &a) && !strncmp(a.name, "SYSV", 4);
 }
 
 static bool clip(struct area *a, const struct window *w)

@@ -130,6 +130,11 @@ static void op_remap_file_pages(struct ctx *c)
 
 	if (addr + len > addr)
 		len = keep_in(addr, len);
+	/* Of a removed segment Linux loses what it had already unmapped; Quire does not. */
+	if (is_segment(addr)) {
+		say("segment");
+		return;
+	}
 	say("%s %#lx %d %#lx = ", pa(addr), len, prot, pgoff);
 	say("%s", res(syscall(SYS_remap_file_pages, addr, len, prot, pgoff, flags)));
 }
