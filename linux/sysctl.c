@@ -13,6 +13,7 @@
 
 #include <quire/errno.h>
 #include <quire/mm.h>
+#include <quire/reclaim.h>
 #include <quire/sched.h>
 #include <quire/string.h>
 
@@ -38,6 +39,15 @@ static int store_shm_rmid_forced(const struct ctl_table *table, const unsigned l
 	WRITE_ONCE(shm_rmid_forced, (int)values[0]);
 	if (values[0])
 		shm_destroy_orphaned();
+	return 0;
+}
+
+/* Of int rows: stores, and the zones' reserves follow. */
+static int store_reserves(const struct ctl_table *table, const unsigned long *values)
+{
+	for (unsigned int i = 0; i < max(table->nr, 1u); i++)
+		WRITE_ONCE(((int *)table->data)[i], (int)values[i]);
+	setup_per_zone_wmarks();
 	return 0;
 }
 
@@ -85,7 +95,13 @@ static const struct ctl_table sysctl_table[] = {
 	{ "kernel/randomize_va_space", CTL_INT, &randomize_va_space, .max = INT_MAX },
 	{ "vm/admin_reserve_kbytes", CTL_ULONG, &sysctl_admin_reserve_kbytes, .max = -1 },
 	{ "vm/drop_caches", CTL_INT, NULL, .min = 1, .max = 4, .store = store_drop_caches },
+	{ "vm/lowmem_reserve_ratio", CTL_INT, sysctl_lowmem_reserve_ratio, .nr = MAX_NR_ZONES,
+	  .max = INT_MAX, .store = store_reserves },
 	{ "vm/max_map_count", CTL_INT, &sysctl_max_map_count, .max = INT_MAX },
+	{ "vm/min_free_kbytes", CTL_INT, &min_free_kbytes, .max = INT_MAX,
+	  .store = store_reserves },
+	{ "vm/watermark_scale_factor", CTL_INT, &watermark_scale_factor, .min = 1, .max = 3000,
+	  .store = store_reserves },
 	{ "vm/overcommit_kbytes", CTL_ULONG, &sysctl_overcommit_kbytes, .max = -1,
 	  .store = store_overcommit_kbytes },
 	{ "vm/overcommit_memory", CTL_INT, &sysctl_overcommit_memory, .max = OVERCOMMIT_NEVER },

@@ -16,6 +16,7 @@
 #include <quire/errno.h>
 #include <quire/memblock.h>
 #include <quire/mm_inline.h>
+#include <quire/reclaim.h>
 #include <quire/string.h>
 
 #include "page_alloc.h"
@@ -424,46 +425,64 @@ static unsigned long int_sqrt(unsigned long x)
 	return root;
 }
 
-/*
- * min_free_kbytes = 4 * sqrt(KiB of RAM), shared out by size; low and high lie a quarter of min, or
- * a thousandth of the zone, apart.
- */
-static void setup_per_zone_wmarks(void)
-{
-	unsigned long total = totalram_pages();
-	unsigned long kbytes = int_sqrt(total * (PAGE_SIZE / 1024) * 16);
-	unsigned long pages_min = clamp(kbytes, 128UL, 65536UL) / (PAGE_SIZE / 1024);
+int min_free_kbytes;
+int watermark_scale_factor;
+int sysctl_lowmem_reserve_ratio[MAX_NR_ZONES];
 
+/* Unless somebody says otherwise: 4 * sqrt(KiB of RAM). */
+static void init_reserves(void)
+{
+	unsigned long kbytes = int_sqrt(totalram_pages() * (PAGE_SIZE / 1024) * 16);
+
+	min_free_kbytes = (int)clamp(kbytes, 128UL, 65536UL);
+	watermark_scale_factor = 10;
+	sysctl_lowmem_reserve_ratio[ZONE_DMA] = sysctl_lowmem_reserve_ratio[ZONE_DMA32] = 256;
+	sysctl_lowmem_reserve_ratio[ZONE_NORMAL] = 32;
+}
+
+/*
+ * The minimum is shared out by size; low and high lie a quarter of it, or so many ten thousandths of the
+ * zone, apart. No zone keeps more than half of itself.
+ */
+static void setup_zone_wmarks(struct zone *zone)
+{
+	unsigned long managed = (unsigned long)atomic_long_read(&zone->managed_pages);
+	unsigned long total = totalram_pages(), least, step;
+
+	least = total ? (unsigned long)min_free_kbytes / (PAGE_SIZE / 1024) * managed / total : 0;
+	least = min(least, managed / 2);
+	step = max(least / 4, managed * (unsigned long)watermark_scale_factor / 10000);
+	WRITE_ONCE(zone->watermark[WMARK_MIN], least);
+	WRITE_ONCE(zone->watermark[WMARK_LOW], least + step);
+	WRITE_ONCE(zone->watermark[WMARK_HIGH], least + 2 * step);
+}
+
+/*
+ * What a zone keeps from allocations that could have been served by a higher one: a part of what is
+ * higher, as in Linux, but never more than a 32nd of the zone itself.
+ */
+static void setup_lowmem_reserve(struct zone *zone)
+{
+	const struct zone *zones = NODE_DATA(zone->node)->node_zones;
+	unsigned long managed = (unsigned long)atomic_long_read(&zone->managed_pages), higher = 0;
+	enum zone_type idx = zone_idx(zone);
+	int ratio = sysctl_lowmem_reserve_ratio[idx];
+
+	for (int j = (int)idx + 1; j < MAX_NR_ZONES; j++) {
+		higher += (unsigned long)atomic_long_read(&zones[j].managed_pages);
+		WRITE_ONCE(zone->lowmem_reserve[j],
+			   ratio > 0 ? min(higher / (unsigned long)ratio, managed / 32) : 0);
+	}
+}
+
+void setup_per_zone_wmarks(void)
+{
 	struct zone *zone;
 
 	for_each_zone(zone)
 	{
-		unsigned long managed = (unsigned long)atomic_long_read(&zone->managed_pages);
-		unsigned long least = total ? pages_min * managed / total : 0;
-		unsigned long step = max(least / 4, managed / 1000);
-
-		zone->watermark[WMARK_MIN] = least;
-		zone->watermark[WMARK_LOW] = least + step;
-		zone->watermark[WMARK_HIGH] = least + 2 * step;
-	}
-}
-
-/*
- * What a zone keeps from allocations that could have been served by a higher one: a 256th of what
- * is higher, as in Linux, but never more than a 32nd of the zone itself.
- */
-static void setup_per_zone_lowmem_reserve(struct pglist_data *node)
-{
-	for (int i = 0; i < MAX_NR_ZONES; i++) {
-		struct zone *zone = &node->node_zones[i];
-		unsigned long managed = (unsigned long)atomic_long_read(&zone->managed_pages);
-		unsigned long higher = 0;
-
-		for (int j = i + 1; j < MAX_NR_ZONES; j++) {
-			higher +=
-				(unsigned long)atomic_long_read(&node->node_zones[j].managed_pages);
-			zone->lowmem_reserve[j] = min(higher / 256, managed / 32);
-		}
+		setup_zone_wmarks(zone);
+		setup_lowmem_reserve(zone);
 	}
 }
 
@@ -484,12 +503,10 @@ int free_area_init(void)
 	lru_init(&contig_page_data.lruvec);
 	place_cpus();
 	read_distances();
+	init_reserves();
 	setup_per_zone_wmarks();
-	for (unsigned int nid = 0; nid < nr_node_ids; nid++) {
-		if (!NODE_DATA(nid))
-			continue;
-		setup_per_zone_lowmem_reserve(NODE_DATA(nid));
-		build_zonelists(NODE_DATA(nid));
-	}
+	for (unsigned int nid = 0; nid < nr_node_ids; nid++)
+		if (NODE_DATA(nid))
+			build_zonelists(NODE_DATA(nid));
 	return 0;
 }

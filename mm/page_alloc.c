@@ -500,8 +500,9 @@ static void prefetch_buddy(const struct page *page, unsigned int order)
 	}
 }
 
-/* Blocks that go back together. */
+/* Blocks that go back together, and frames of one list at a time. */
 #define PCP_DRAIN 64
+#define PCP_TURN 16
 
 static void pcp_free_blocks(struct zone *zone, struct page **pages, const u8 *orders, int nr)
 {
@@ -515,7 +516,7 @@ static void pcp_free_blocks(struct zone *zone, struct page **pages, const u8 *or
 	spin_unlock(&zone->lock);
 }
 
-/* Give at least frames of the coldest back, or all that there are, from each list in turn. */
+/* Give at least frames of the coldest back, or all that there are, some from each list in turn. */
 static void pcp_drain(struct zone *zone, struct per_cpu_pages *pcp, int frames)
 {
 	struct page *pages[PCP_DRAIN];
@@ -525,15 +526,18 @@ static void pcp_drain(struct zone *zone, struct per_cpu_pages *pcp, int frames)
 	for (unsigned int i = 0; frames > 0 && pcp->count; i = (i + 1) % NR_PCP_LISTS) {
 		struct list_head *list = &pcp->lists[i];
 		unsigned int order = i / MIGRATE_TYPES;
+		int most = min(frames, PCP_TURN) >> order ?: 1, taken = 0;
 
-		if (list_empty(list))
-			continue;
-		pages[nr] = list_last_entry(list, struct page, lru);
-		orders[nr++] = (u8)order;
-		__list_del_entry(&pages[nr - 1]->lru);
-		pcp_count_add(pcp, -(1 << order));
-		frames -= 1 << order;
-		if (nr == PCP_DRAIN) {
+		for (; taken < most && !list_empty(list); taken++) {
+			struct page *page = list_last_entry(list, struct page, lru);
+
+			__list_del_entry(&page->lru);
+			pages[nr] = page;
+			orders[nr++] = (u8)order;
+		}
+		pcp_count_add(pcp, -(taken << order));
+		frames -= taken << order;
+		if (nr > PCP_DRAIN - PCP_TURN) {
 			pcp_free_blocks(zone, pages, orders, nr);
 			nr = 0;
 		}
@@ -1017,7 +1021,7 @@ static void free_unref(struct page *page, unsigned int order, unsigned long call
 {
 	if (PageLRU(page))
 		lru_release_pages(&page, 1);
-	if (unlikely(order > MAX_ORDER || !IS_ALIGNED(page_to_pfn(page), 1UL << order)))
+	if (unlikely(order) && (order > MAX_ORDER || !IS_ALIGNED(page_to_pfn(page), 1UL << order)))
 		bad_page(page, "freed with a wrong order");
 	if (likely(order <= PAGE_ALLOC_COSTLY_ORDER))
 		free_unref_small(page, order, caller);

@@ -15,6 +15,12 @@
 
 #include <quire/mm.h>
 
+/* What is kept free; /proc/sys/vm. After a change setup_per_zone_wmarks() makes it take effect. */
+extern int min_free_kbytes; /* of all zones together */
+extern int watermark_scale_factor; /* distance of the watermarks, in ten thousandths of a zone */
+extern int sysctl_lowmem_reserve_ratio[MAX_NR_ZONES];
+void setup_per_zone_wmarks(void);
+
 #define DEF_PRIORITY 12
 
 /* One pass of reclaim, or a series of them with rising pressure. */

@@ -5,6 +5,7 @@
 #include "soft_fixture.h"
 
 #include <quire/memblock.h>
+#include <quire/reclaim.h>
 
 #define FRAMES(bytes) ((bytes) >> PAGE_SHIFT)
 
@@ -484,6 +485,38 @@ static void reserves_are_for_those_who_need_them(void **state)
 	assert_all_merged();
 }
 
+static void the_reserves_follow_the_settings(void **state)
+{
+	unsigned long least = 0, low = 0;
+	struct zone *zone;
+
+	(void)state;
+	assert_int_equal(soft_init(64 * MiB, 1), 0);
+	assert_in_range(min_free_kbytes, 1000, 1024); /* 4 * sqrt(65536 - what boot took) */
+	min_free_kbytes = 8192;
+	watermark_scale_factor = 1000;
+	sysctl_lowmem_reserve_ratio[ZONE_DMA] = 0;
+	setup_per_zone_wmarks();
+	for_each_zone(zone)
+	{
+		unsigned long managed = (unsigned long)atomic_long_read(&zone->managed_pages);
+
+		least += zone->watermark[WMARK_MIN];
+		low += zone->watermark[WMARK_LOW];
+		assert_in_range(zone->watermark[WMARK_LOW] - zone->watermark[WMARK_MIN],
+				managed / 10, managed / 10 + 1);
+		assert_int_equal(zone->lowmem_reserve[ZONE_NORMAL], 0);
+	}
+	assert_in_range(least, FRAMES(8 * MiB) - 3, FRAMES(8 * MiB));
+	assert_in_range(nr_free_pages(), low, FRAMES(64 * MiB));
+	min_free_kbytes = INT_MAX;
+	setup_per_zone_wmarks();
+	assert_non_null(alloc_page(GFP_ATOMIC));
+	soft_exit();
+	assert_int_equal(soft_init(64 * MiB, 1), 0);
+	assert_in_range(min_free_kbytes, 1000, 1024);
+}
+
 static void types_keep_apart_and_help_out(void **state)
 {
 	struct page *movable[2000], *unmovable[200];
@@ -919,6 +952,7 @@ int main(void)
 		machine_test(every_frame_can_be_had_once),
 		machine_test(zones_fall_back_downward),
 		machine_test(reserves_are_for_those_who_need_them),
+		machine_test(the_reserves_follow_the_settings),
 		machine_test(types_keep_apart_and_help_out),
 		machine_test(the_nth_allocation_fails),
 		machine_test(a_block_with_another_holder_loses_its_tail),
