@@ -7,6 +7,7 @@
  *   main thread      waits for the end: SIGTERM from the command, or that the command has died
  *   receiver         descriptors from guests -> table
  *   workers          slots READY -> RUNNING -> DONE
+ *   background_reclaim  kswapd: frees memory before it is wanted
  *   hangup           tells the kernel that the last reader of a pipe is gone
  *   watch            has the kernel look for guests that were killed from outside
  *   trace            drains the ring into the file
@@ -476,6 +477,14 @@ static void *hangup(void *entry)
 	return NULL;
 }
 
+static void *background_reclaim(void *entry)
+{
+	const struct kernel_entry *kernel = entry;
+
+	kernel->kswapd(NULL);
+	return NULL;
+}
+
 static void *watch(void *entry)
 {
 	const struct kernel_entry *kernel = entry;
@@ -572,6 +581,7 @@ void keeper_main(struct machine *m, int sock)
 		start(&thread, worker, NULL);
 	start(&thread, watch, (void *)(uintptr_t)m->entry);
 	start(&thread, hangup, (void *)(uintptr_t)m->entry);
+	start(&thread, background_reclaim, (void *)(uintptr_t)m->entry);
 	if (trace_path)
 		start(&trace_thread, tracer, m);
 	if (m->opt->references)

@@ -258,8 +258,10 @@ static void put_memory(const struct report *r, FILE *out)
 	fprintf(out, "  slab            %s\n", size_text(s->slab_pages * PAGE_BYTES, a));
 	fprintf(out, "  page tables     %s\n", size_text(s->pgtable_pages * PAGE_BYTES, a));
 	fprintf(out, "  kernel stacks   %s\n", size_text(s->kernel_stack_kb * 1024, a));
-	fprintf(out, "  reclaimed       %s by those who ran out of it\n",
+	fprintf(out, "  reclaimed       %s by those who ran out of it, ",
 		size_text(s->vm_event[PGSTEAL_DIRECT] * PAGE_BYTES, a));
+	fprintf(out, "%s in the background\n",
+		size_text(s->vm_event[PGSTEAL_KSWAPD] * PAGE_BYTES, a));
 	if (s->swap_pages)
 		fprintf(out, "  swap            %s, %s of it in use at most\n",
 			size_text(s->swap_pages * PAGE_BYTES, a),

@@ -107,6 +107,7 @@ static const struct ctl_table sysctl_table[] = {
 	{ "vm/overcommit_memory", CTL_INT, &sysctl_overcommit_memory, .max = OVERCOMMIT_NEVER },
 	{ "vm/overcommit_ratio", CTL_INT, &sysctl_overcommit_ratio, .max = INT_MAX,
 	  .store = store_overcommit_ratio },
+	{ "vm/swappiness", CTL_INT, &vm_swappiness, .max = 200 },
 	{ "vm/user_reserve_kbytes", CTL_ULONG, &sysctl_user_reserve_kbytes, .max = -1 },
 	{ "vm/mmap_min_addr", CTL_ULONG, &mmap_min_addr, .max = -1, .store = store_mmap_min_addr },
 	{ "vm/nr_hugepages", CTL_ULONG, &no_hugepages, .max = -1, .store = store_nothing },

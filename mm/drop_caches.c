@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vm.drop_caches: gives back what is only kept in case somebody wants it again - clean pages of files that no
- * program has mapped. Dirty pages stay: sync first.
+ * program has mapped, and kernel objects that shrinkers can do without. Dirty pages stay: sync first.
  */
 #include <quire/mm.h>
 #include <quire/pagemap.h>
+#include <quire/reclaim.h>
 #include <quire/vmstat.h>
 
 /* The page cache's reference is the only one. */
@@ -41,6 +42,5 @@ void drop_caches(unsigned int what)
 	if (what & DROP_CACHES_PAGES)
 		drop_pagecache();
 	if (what & DROP_CACHES_SLAB)
-		count_vm_event(
-			DROP_SLAB); /* no cache of objects could be dropped: SReclaimable is 0 */
+		drop_slab();
 }

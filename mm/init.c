@@ -8,6 +8,7 @@
 #include <quire/memblock.h>
 #include <quire/mm.h>
 #include <quire/pagemap.h>
+#include <quire/reclaim.h>
 #include <quire/slab.h>
 #include <quire/string.h>
 #include <quire/swap.h>
@@ -49,6 +50,8 @@ int mm_init(void)
 	if (err)
 		return err;
 	oom_init();
+	kswapd_init();
+	shrinker_init();
 	proc_caches_init();
 	inode_init();
 	pagecache_init();

@@ -16,14 +16,18 @@
 #include <quire/fs.h>
 #include <quire/mm.h>
 #include <quire/pagemap.h>
+#include <quire/reclaim.h>
 #include <quire/slab.h>
 #include <quire/string.h>
+#include <quire/vmstat.h>
 #include <quire/swap.h>
 
 #define INODE_HASH_SHIFT 10
 #define INODES_UNUSED_MAX 4096UL
 /* How many go at once when there are too many. */
 #define INODES_PRUNE_BATCH 64UL
+
+static unsigned long prune_empty_inodes(unsigned long nr);
 
 static struct kmem_cache *inode_cachep;
 static struct kmem_cache *filp_cachep;
@@ -32,6 +36,17 @@ static spinlock_t inode_lock = SPINLOCK_INIT;
 static struct list_head inode_hashtable[1 << INODE_HASH_SHIFT];
 static struct list_head inode_list;
 static unsigned long nr_unused;
+
+static unsigned long count_unused_inodes(void)
+{
+	return READ_ONCE(nr_unused);
+}
+
+static struct shrinker inode_shrinker = {
+	.name = "inodes",
+	.count_objects = count_unused_inodes,
+	.scan_objects = prune_empty_inodes,
+};
 
 void inode_init(void)
 {
@@ -43,6 +58,7 @@ void inode_init(void)
 		INIT_LIST_HEAD(&inode_hashtable[i]);
 	INIT_LIST_HEAD(&inode_list);
 	nr_unused = 0;
+	register_shrinker(&inode_shrinker);
 }
 
 struct inode *inode_alloc(enum inode_kind kind)
@@ -64,13 +80,12 @@ struct inode *inode_alloc(enum inode_kind kind)
 	return inode;
 }
 
-/* Nobody can find it any more; what was not written back is lost. */
-static unsigned long inode_destroy(struct inode *inode)
+/* Nobody can find it any more; what was not written back is lost. mapping->lock held, it goes with it. */
+static unsigned long inode_destroy_locked(struct inode *inode)
 {
 	struct address_space *mapping = &inode->i_data;
 	unsigned long freed;
 
-	mutex_lock(&mapping->lock);
 	freed = delete_from_page_cache_range(mapping, 0, ULONG_MAX);
 	filemap_forget_shadows(mapping);
 	mutex_unlock(&mapping->lock);
@@ -80,6 +95,12 @@ static unsigned long inode_destroy(struct inode *inode)
 		machine_block_release(inode->i_blkdev);
 	kmem_cache_free(inode_cachep, inode);
 	return freed;
+}
+
+static unsigned long inode_destroy(struct inode *inode)
+{
+	mutex_lock(&inode->i_data.lock);
+	return inode_destroy_locked(inode);
 }
 
 static struct list_head *inode_bucket(u64 dev, u64 ino)
@@ -278,6 +299,45 @@ void evict_inodes(u64 dev)
 			inode_put(inode, false);
 		inode = next;
 	}
+}
+
+/* Drop a walk's reference, and the inode with it if nobody else has one, nor it any page. */
+static bool inode_put_empty(struct inode *inode)
+{
+	struct address_space *mapping = &inode->i_data;
+	bool evict;
+
+	spin_lock(&inode_lock);
+	evict = atomic_read(&inode->i_count) == 1 && !READ_ONCE(mapping->nrpages) &&
+		mutex_trylock(&mapping->lock);
+	if (evict) {
+		list_del_init(&inode->i_hash);
+		list_del_init(&inode->i_lru);
+	}
+	spin_unlock(&inode_lock);
+	if (!evict) {
+		inode_put(inode, false);
+		return false;
+	}
+	inode_destroy_locked(inode);
+	return true;
+}
+
+/* For reclaim: the caller may hold the lock of another inode. */
+static unsigned long prune_empty_inodes(unsigned long nr)
+{
+	struct inode *inode = inode_next(NULL);
+	unsigned long freed = 0;
+
+	for (; inode && nr; nr--) {
+		struct inode *next = inode_next(inode);
+
+		freed += inode_put_empty(inode);
+		inode = next;
+	}
+	if (inode)
+		inode_put(inode, false);
+	return freed;
 }
 
 int inodes_shutdown(void)

@@ -55,6 +55,7 @@ static const struct {
 	{ "swap_lock", RANK_SWAP, false },
 	{ "si->lock", RANK_SWAP_AREA, false },
 	{ "slab_mutex", RANK_SLAB_MUTEX, false },
+	{ "kswapd_lock", RANK_SLAB_MUTEX, false },
 	{ "mmap_lock", RANK_MMAP, true },
 	{ "shm_lock", RANK_SHM, false },
 	{ "mapping->lock", RANK_MAPPING, false },

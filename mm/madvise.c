@@ -8,7 +8,7 @@
  *	             after FREE they count as not written to, and stay for as long as there is memory
  *	presence     WILLNEED reads ahead, from files and from swap; POPULATE_READ and _WRITE fault in;
  *	             PAGEOUT sends private and shared memory to swap
- *	no effect    COLD: the pages may stay for as long as there is memory
+ *	order        COLD: the pages are the next to go when memory is short
  *	refused      COLLAPSE: no VMA can have huge pages
  *
  * Advice is applied to every VMA of the range, also beyond holes, which are reported (-ENOMEM) at the
@@ -297,7 +297,9 @@ static int madvise_vma_behavior(struct vm_area_struct *vma, unsigned long start,
 	case MADV_COLD:
 	case MADV_PAGEOUT:
 		err = madvise_cold(vma);
-		if (!err && behavior == MADV_PAGEOUT)
+		if (!err && behavior == MADV_COLD)
+			cold_range(vma, start, *end);
+		else if (!err)
 			pageout_range(vma, start, *end);
 		return err;
 	case MADV_COLLAPSE: /* no VMA can have huge pages */

@@ -58,6 +58,8 @@ unsigned int fault_around_order = 6;
 /* Equal strides that make a pattern, and pages that are filled ahead of it at most: 2^order. */
 #define STRIDE_RUN 3u
 #define STRIDE_MAX_ORDER 4u
+/* Blocks up to this size are worth reclaim. */
+#define RECLAIM_ORDER 4u
 /* A write to data beside pages that were copied already copies this much at most. */
 #define COW_MAX_ORDER 4u
 /* A page that may be written again, as its other owner is gone, takes those within this with it. */
@@ -285,13 +287,21 @@ static unsigned int anon_fault_order(struct vm_fault *vmf)
 	return order;
 }
 
-/* 2^*order zeroed frames, each with a reference of its own; *order falls if memory is scarce. */
+/*
+ * 2^*order zeroed frames, each with a reference of its own; *order falls if memory is scarce. What nobody
+ * has asked for yet pushes out other pages only as far as that is done in one go anyway.
+ */
 static struct page *alloc_anon_block(unsigned int *order)
 {
-	for (; *order; --*order) {
-		struct page *page =
-			alloc_pages(GFP_ANON | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY, *order);
+	const unsigned int reclaim_order = min(*order, RECLAIM_ORDER);
 
+	for (; *order; --*order) {
+		gfp_t gfp = GFP_ANON | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY;
+		struct page *page;
+
+		if (*order != reclaim_order)
+			gfp &= ~__GFP_DIRECT_RECLAIM;
+		page = alloc_pages(gfp, *order);
 		if (page) {
 			split_page(page, *order);
 			return page;
@@ -396,7 +406,8 @@ static bool fill_ahead(const struct vm_fault *seen, unsigned long addr)
 
 	vmf.address = addr;
 	vmf.pte = pte_alloc_map(mm, addr);
-	page = vmf.pte ? alloc_page(GFP_ANON | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY) : NULL;
+	page = vmf.pte ? alloc_page((GFP_ANON & ~__GFP_DIRECT_RECLAIM) | __GFP_ZERO | __GFP_NOWARN)
+		       : NULL;
 	if (!page)
 		return false;
 	spin_lock(&mm->page_table_lock);

@@ -331,6 +331,7 @@ static int alloc_nodes(void)
 			return -ENOMEM;
 		node_data[nid] = nid ? __va((phys_addr_t)pfn << PAGE_SHIFT) : &contig_page_data;
 		memset(node_data[nid], 0, sizeof(struct pglist_data));
+		lru_init(&node_data[nid]->lruvec);
 		node_data[nid]->node_id = nid;
 		/* The lists of CPUs are written later, behind the struct or in its place. */
 		node_data[nid]->node_start_pfn = pfn;
@@ -500,7 +501,6 @@ int free_area_init(void)
 		return -ENOMEM;
 	}
 	init_nodes();
-	lru_init(&contig_page_data.lruvec);
 	place_cpus();
 	read_distances();
 	init_reserves();

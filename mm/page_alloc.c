@@ -738,6 +738,15 @@ static bool must_try_hard(gfp_t gfp, unsigned int order)
 	       order <= PAGE_ALLOC_COSTLY_ORDER;
 }
 
+bool zones_above(enum zone_watermarks mark)
+{
+	struct zone *zone;
+
+	for_each_populated_zone(
+		zone) if (zone_watermark_ok(zone, 1, ZONE_NORMAL, mark)) return true;
+	return false;
+}
+
 bool memory_is_short(void)
 {
 	struct zone *zone;
@@ -809,8 +818,11 @@ __cold static void warn_alloc(gfp_t gfp, unsigned int order)
 __cold noinline static struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order, int nid)
 {
 	unsigned int alloc_flags = gfp_to_alloc_flags(gfp);
-	struct page *page = get_page_from_freelist(gfp, order, alloc_flags, nid);
+	struct page *page;
 
+	if (gfp & (gfp_t)___GFP_KSWAPD_RECLAIM)
+		wakeup_kswapd();
+	page = get_page_from_freelist(gfp, order, alloc_flags, nid);
 	/* Frames on the lists of a CPU merge with nothing, and no watermark counts them. */
 	if (!page) {
 		drain_local_pages();

@@ -173,6 +173,41 @@ void clear_young_range(struct vm_area_struct *vma, unsigned long start, unsigned
 	spin_unlock(&mm->page_table_lock);
 }
 
+/* ---- madvise(MADV_COLD) -------------------------------------------------------------------- */
+
+/* page_table_lock held. What others use, too, is not for this program to say. */
+static void cold_pte(pte_t *ptep, unsigned long addr, struct tlb_hull *hull)
+{
+	pte_t pte = ptep_get(ptep);
+	struct page *page = pte_present(pte) ? pte_page(pte) : NULL;
+
+	if (!page || page_mapcount(page) != 1)
+		return;
+	if (pte_young(pte)) {
+		ptep_clear_bits(ptep, _PAGE_ACCESSED);
+		tlb_hull_add(hull, addr, TLB_FLUSH_ALL);
+	}
+	deactivate_page(page);
+}
+
+void cold_range(struct vm_area_struct *vma, unsigned long start, unsigned long end)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	struct tlb_hull hull = TLB_HULL_NONE;
+	unsigned long addr = start;
+	pte_t *ptep;
+
+	spin_lock(&mm->page_table_lock);
+	while ((ptep = pte_next(mm, &addr, end))) {
+		unsigned long next = pmd_addr_end(addr, end);
+
+		for (; addr < next; addr += PAGE_SIZE)
+			cold_pte(ptep++, addr, &hull);
+	}
+	tlb_hull_flush(mm, &hull);
+	spin_unlock(&mm->page_table_lock);
+}
+
 /* ---- mremap ------------------------------------------------------------------------------- */
 
 /* Entries of one old table to one new table; the moved ones are in no TLB at their new place. */

@@ -21,7 +21,7 @@
  * new references need the lock, or an entry that maps it.
  *
  * The last few pages of files stay, or programs would do nothing but read their text again and again
- * (cache_floor).
+ * (reclaim_cache_floor).
  */
 #include <quire/mm_inline.h>
 #include <quire/pagemap.h>
@@ -32,15 +32,13 @@
 #include <quire/trace.h>
 #include <quire/vmstat.h>
 
-/* At least so many pages are freed, and looked at, at a time. */
-#define SWAP_CLUSTER_MAX 32UL
 /* How often, a millisecond apart, files are tried whose locks others held. */
 #define MAX_CONTENDED_RETRIES 16
 /* Writing starts when clean pages alone were not enough. */
 #define WRITE_PRIORITY (DEF_PRIORITY - 2)
 
 unsigned long vm_cache_floor = 4096;
-unsigned int vm_swappiness = 60;
+int vm_swappiness = 60;
 
 static unsigned long file_cache_pages(void)
 {
@@ -58,7 +56,7 @@ bool cache_is_scarce(void)
  * What other memory may not take from the page cache: text that is evicted is read again at once, so
  * with less than the programs need at a time nobody gets anywhere. Another page of a file may.
  */
-static unsigned long cache_floor(void)
+unsigned long reclaim_cache_floor(void)
 {
 	return min(totalram_pages() / 8, vm_cache_floor);
 }
@@ -486,14 +484,22 @@ static bool may_swap(gfp_t gfp)
 	return (gfp & __GFP_IO) && (get_nr_swap_pages() > 0 || total_swapcache_pages());
 }
 
-static void shrink_with_priority(struct scan_control *sc)
+void shrink_node(struct scan_control *sc)
 {
 	sc->may_unmap = true;
 	sc->may_swap = may_swap(sc->gfp);
+	sc->may_writepage = (sc->gfp & __GFP_IO) && sc->priority <= WRITE_PRIORITY;
+	for (unsigned int nid = 0; nid < nr_node_ids; nid++)
+		if (NODE_DATA(nid))
+			shrink_lruvec(&NODE_DATA(nid)->lruvec, sc);
+	shrink_slab(sc->gfp, sc->priority);
+}
+
+static void shrink_with_priority(struct scan_control *sc)
+{
 	sc->contended = false;
 	for (sc->priority = DEF_PRIORITY; sc->priority >= 0; sc->priority--) {
-		sc->may_writepage = (sc->gfp & __GFP_IO) && sc->priority <= WRITE_PRIORITY;
-		shrink_lruvec(&contig_page_data.lruvec, sc);
+		shrink_node(sc);
 		if (sc->nr_reclaimed >= sc->nr_to_reclaim)
 			break;
 	}
@@ -509,6 +515,8 @@ static unsigned long do_try_to_free_pages(struct scan_control *sc)
 		reclaim_throttle();
 		shrink_with_priority(sc);
 	}
+	if (sc->nr_reclaimed)
+		kswapd_made_progress();
 	trace(TRACE_RECLAIM, 0, sc->nr_reclaimed, start);
 	return sc->nr_reclaimed;
 }
@@ -520,7 +528,7 @@ unsigned long try_to_free_pages(gfp_t gfp, unsigned int order)
 		.order = order,
 		.nr_to_reclaim = max(SWAP_CLUSTER_MAX, 1UL << order),
 		.swappiness = vm_swappiness,
-		.floor = cache_floor(),
+		.floor = reclaim_cache_floor(),
 	};
 
 	return gfp & __GFP_DIRECT_RECLAIM ? do_try_to_free_pages(&sc) : 0;

@@ -21,12 +21,23 @@ unsigned long all_vm_events(enum vm_event_item item)
 	return sum;
 }
 
+/* Of all nodes. */
+static unsigned long lru_pages(enum lru_list lru)
+{
+	unsigned long pages = 0;
+
+	for (unsigned int nid = 0; nid < nr_node_ids; nid++)
+		if (NODE_DATA(nid))
+			pages += READ_ONCE(NODE_DATA(nid)->lruvec.nr[lru]);
+	return pages;
+}
+
 unsigned long node_page_state(enum node_stat_item item)
 {
 	long pages = atomic_long_read(&vm_node_stat[item]);
 
 	if (item < (enum node_stat_item)NR_LRU_LISTS)
-		return READ_ONCE(contig_page_data.lruvec.nr[item]);
+		return lru_pages((enum lru_list)item);
 
 	return pages < 0 ? 0 : (unsigned long)pages;
 }

@@ -354,6 +354,8 @@ void change_protection(struct vm_area_struct *vma, unsigned long start, unsigned
 void clear_young_range(struct vm_area_struct *vma, unsigned long start, unsigned long end);
 /* mmap_lock for reading. The private pages of the range count as not written to, for now. */
 void clean_anon_range(struct vm_area_struct *vma, unsigned long start, unsigned long end);
+/* mmap_lock for reading. The pages of the range that nobody else maps are the next to be reclaimed. */
+void cold_range(struct vm_area_struct *vma, unsigned long start, unsigned long end);
 /* mmap_lock for writing on both. Copy the entries of one VMA at fork. 0 or -ENOMEM. */
 int copy_page_range(struct vm_area_struct *dst_vma, struct vm_area_struct *src_vma);
 /*

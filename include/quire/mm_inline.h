@@ -21,8 +21,7 @@
 
 static inline struct lruvec *page_lruvec(const struct page *page)
 {
-	(void)page;
-	return &contig_page_data.lruvec;
+	return &NODE_DATA(page_to_nid(page))->lruvec;
 }
 
 static inline bool page_is_file_lru(const struct page *page)

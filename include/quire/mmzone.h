@@ -124,7 +124,7 @@ struct pglist_data {
 	unsigned long node_present_pages;
 	struct zone node_zones[MAX_NR_ZONES];
 	struct zonelist node_zonelists[MAX_ZONELISTS];
-	struct lruvec lruvec; /* of node 0: the lists of all nodes */
+	struct lruvec lruvec;
 };
 
 /* Those with memory; NULL: the number stands for no node. Node 0 is always there. */

@@ -75,15 +75,52 @@ struct reclaim_policy {
 extern const struct reclaim_policy lru_policy;
 extern const struct reclaim_policy *reclaim_policy;
 
+/* ---- Kernel objects ------------------------------------------------------------------------- */
+
+/* A cache that can do without some of its objects. Called as reclaim is: sleeping locks are tried only. */
+struct shrinker {
+	const char *name;
+	unsigned long (*count_objects)(void); /* how many it could give up */
+	unsigned long (*scan_objects)(unsigned long nr); /* look at nr; how many were freed */
+	struct shrinker *next;
+};
+
+void shrinker_init(void); /* boot, before any is registered */
+void register_shrinker(struct shrinker *shrinker); /* boot */
+/* Of each cache the 2^-priority-th part. Objects freed. */
+unsigned long shrink_slab(gfp_t gfp, int priority);
+
+/* All of them, as far as they can: /proc/sys/vm/drop_caches. May sleep. */
+void drop_slab(void);
+
+/* ---- Background: kswapd.c ------------------------------------------------------------------- */
+
+void kswapd_init(void); /* boot */
+/* A thread of the port that has a CPU, and holds nothing, does this until kswapd_stop(). */
+void kswapd(void);
+/* It frees nothing any more when this returns, and gives back its thread. May sleep. */
+void kswapd_stop(void);
+/* Until enough is free: one turn of it. May sleep. */
+void balance_pgdat(void);
+/* An allocation has found no zone above its low watermark. Any context. */
+void wakeup_kswapd(void);
+void kswapd_made_progress(void); /* somebody else was able to free something */
+
 /* ---- The mechanism -------------------------------------------------------------------------- */
 
-extern unsigned int vm_swappiness; /* 60 */
+extern int vm_swappiness; /* 0 ... 200; 60 */
 /* Pages of files that reclaim for other memory leaves, at most: an eighth of RAM if that is less. */
 extern unsigned long vm_cache_floor;
 
+/* At least so many pages are freed, and looked at, at a time. */
+#define SWAP_CLUSTER_MAX 32UL
+/* How many pages of files reclaim for other memory leaves now. */
+unsigned long reclaim_cache_floor(void);
+/* One pass with sc's priority, until nr_to_reclaim is reached. May sleep, holds nothing afterwards. */
+void shrink_node(struct scan_control *sc);
+/* Some zone has more free frames than its watermark. */
+bool zones_above(enum zone_watermarks mark);
 /* Called by the allocator's slow path (may sleep). Pages freed. */
 unsigned long try_to_free_pages(gfp_t gfp, unsigned int order);
-/* All that can be had of these pages, which are isolated and carry a reference each: pages freed. */
-unsigned long reclaim_pages(struct list_head *pages);
 
 #endif

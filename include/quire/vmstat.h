@@ -39,7 +39,6 @@
 	X(PGSTEAL_FILE, "pgsteal_file")                                                \
 	X(SLABS_SCANNED, "slabs_scanned")                                              \
 	X(KSWAPD_LOW_WMARK_HIT_QUICKLY, "kswapd_low_wmark_hit_quickly")                \
-	X(KSWAPD_HIGH_WMARK_HIT_QUICKLY, "kswapd_high_wmark_hit_quickly")              \
 	X(PAGEOUTRUN, "pageoutrun")                                                    \
 	X(PGROTATED, "pgrotated")                                                      \
 	X(DROP_PAGECACHE, "drop_pagecache")                                            \

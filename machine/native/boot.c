@@ -8,6 +8,7 @@
  */
 #include <quire/cmdline.h>
 #include <quire/fault-inject.h>
+#include <quire/reclaim.h>
 #include <quire/slab.h>
 #include <quire/sprintf.h>
 #include <quire/string.h>
@@ -28,6 +29,7 @@ void native_gone(long nr, long arg, long sig, const u64 *mask) __attribute__((no
 int native_fd_floor;
 static u8 service_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
 static u8 hangup_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
+static u8 kswapd_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
 static u8 watch_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
 static u8 forget_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
 static unsigned long free_at_boot; /* pages, everything drained */
@@ -346,6 +348,7 @@ static long do_shutdown(void *arg)
 	int ret;
 
 	cpu_get(t);
+	kswapd_stop();
 	native_task_reap();
 	uffd_shutdown();
 	ipc_shutdown();
@@ -366,6 +369,22 @@ static long do_shutdown(void *arg)
 static long entry_shutdown(struct leak_report *out)
 {
 	return on_service_stack(do_shutdown, out);
+}
+
+static long do_kswapd(void *unused)
+{
+	struct native_task *t = current_native();
+
+	(void)unused;
+	cpu_get(t);
+	kswapd();
+	cpu_put(t);
+	return 0;
+}
+
+static long entry_kswapd(void *unused)
+{
+	return on_stack(kswapd_stack, do_kswapd, unused);
 }
 
 static long do_reap(void *unused)
@@ -451,6 +470,7 @@ const struct kernel_entry kernel_entry = {
 	.sample = native_sample,
 	.forget = entry_forget,
 	.shutdown = entry_shutdown,
+	.kswapd = entry_kswapd,
 	.reap = entry_reap,
 	.watch = entry_watch,
 	.kill_guests = entry_kill_guests,

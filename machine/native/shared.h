@@ -267,6 +267,8 @@ struct kernel_entry {
 	long (*forget)(void *unused);
 	/* All guests are gone: writes back, frees, counts. 0, or 1 when something leaked. */
 	long (*shutdown)(struct leak_report *out);
+	/* Reclaim in the background, in a thread of the keeper's: returns when the machine ends. */
+	long (*kswapd)(void *unused);
 	/* Frees the stacks of threads that are gone; how many threads are left. */
 	long (*reap)(void *unused);
 	/* Looks for threads killed from outside and has them brought to their end. The keeper's. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files that are larger than memory, mapped by one process or by many, read and written at random and in
- * sequence while part of them is in steady use: every page says what it is.
+ * More than there is memory, mapped by one process or by many, read and written at random and in
+ * sequence while part of it is in steady use: every page says what it is.
  *
- *	thrash [-p PROCESSES] MEGABYTES
+ *	thrash [-a | -s] [-p PROCESSES] MEGABYTES	of a file, or private (-a) or shared memory (-s)
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -61,18 +61,30 @@ static void check_own_page(size_t page, uint64_t writes)
 		fail("a write is lost", page);
 }
 
-static void make_file(int fd)
+static void make_memory(void)
 {
+	for (size_t i = 0; i < pages; i++) {
+		map[i * WORDS] = mix(i);
+		map[i * WORDS + WORDS - 1] = mix(i);
+	}
+}
+
+static int make_file(void)
+{
+	int fd = open("thrash.dat", O_RDWR | O_CREAT | O_TRUNC, 0600);
+
 	static uint64_t buf[WORDS];
 
 	for (size_t i = 0; i < pages; i++) {
 		buf[0] = mix(i);
 		buf[WORDS - 1] = buf[0];
 		if (write(fd, buf, PAGE) != (ssize_t)PAGE) {
-			perror("write");
+			perror("thrash.dat");
 			exit(1);
 		}
 	}
+	unlink("thrash.dat");
+	return fd;
 }
 
 /* Worker n of nr: its own pages are those with index % nr == n. */
@@ -98,26 +110,28 @@ static int work(size_t n, size_t nr)
 
 int main(int argc, char **argv)
 {
+	int fd = -1, flags = MAP_SHARED, status, bad = 0;
 	size_t nr = 1;
-	int fd, status, bad = 0;
 
+	if (argc > 2 && (!strcmp(argv[1], "-a") || !strcmp(argv[1], "-s"))) {
+		flags = MAP_ANONYMOUS | (argv[1][1] == 'a' ? MAP_PRIVATE : MAP_SHARED);
+		argv++;
+		argc--;
+	}
 	if (argc > 2 && !strcmp(argv[1], "-p")) {
 		nr = strtoul(argv[2], NULL, 10);
 		argv += 2;
 	}
 	pages = strtoul(argv[1], NULL, 10) << 8;
-	fd = open("thrash.dat", O_RDWR | O_CREAT | O_TRUNC, 0600);
-	if (fd < 0) {
-		perror("thrash.dat");
-		return 1;
-	}
-	unlink("thrash.dat");
-	make_file(fd);
-	map = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (!(flags & MAP_ANONYMOUS))
+		fd = make_file();
+	map = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, flags, fd, 0);
 	if (map == MAP_FAILED) {
 		perror("mmap");
 		return 1;
 	}
+	if (flags & MAP_ANONYMOUS)
+		make_memory();
 	for (size_t n = 0; n < nr; n++)
 		if (fork() == 0)
 			_exit(work(n, nr));
