@@ -67,8 +67,12 @@ static long refuse_hugetlb(struct mm_struct *mm, unsigned long addr, unsigned lo
 		if (flags & MAP_FIXED_NOREPLACE && taken)
 			return -EEXIST;
 	}
-	return type == MAP_SHARED || type == MAP_PRIVATE || type == MAP_SHARED_VALIDATE ? -ENOMEM
-											: -EINVAL;
+	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
+		return -EINVAL;
+	/* That there are none is found out when the place has been cleared. */
+	if (flags & MAP_FIXED && !(flags & MAP_FIXED_NOREPLACE))
+		do_munmap(mm, addr, len);
+	return -ENOMEM;
 }
 
 SYSCALL(mmap)
@@ -378,14 +382,18 @@ static long process_vm_rw(struct task_struct *task, const unsigned long *args, b
 	liov = get_iovec(task, args[1], local.left, true);
 	if (IS_ERR(liov))
 		return PTR_ERR(liov);
+	local.iov = liov;
+	if (!iov_here(&local, &addr)) { /* nobody looks at the other vector */
+		kfree(liov);
+		return 0;
+	}
 	riov = get_iovec(task, args[3], there.left, false);
 	if (IS_ERR(riov)) {
 		kfree(liov);
 		return PTR_ERR(riov);
 	}
-	local.iov = liov;
 	there.iov = riov;
-	if (iov_here(&local, &addr) && iov_here(&there, &addr)) {
+	if (iov_here(&there, &addr)) {
 		ret = ptrace_may_access(task, (pid_t)args[0] ?: -1);
 		mm = get_task_mm((pid_t)args[0]);
 		buf = (char *)__get_free_pages(GFP_KERNEL, 0);

@@ -75,6 +75,9 @@ static void op_mmap_flags(struct ctx *c)
 	/* Of files on disk, what it comes to depends on the file system. */
 	if (fl & MAP_SYNC)
 		f = F_MEMFD;
+	/* Huge pages are refused by where they would lie, which is known in A alone. */
+	if (fl & MAP_HUGETLB)
+		addr = A_BASE + below(r, 8) * (below(r, 2) * PAGE);
 	if (anon)
 		fl |= MAP_ANONYMOUS;
 	else

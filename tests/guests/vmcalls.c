@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 
 #define AREA 0x200000000000UL
 #define PAGES 64UL
@@ -167,6 +168,24 @@ static void test_mmap(void)
 	close(fd);
 	close(zero);
 	close(null);
+}
+
+/* What is refused only when the place has been cleared; what is not looked at. */
+static void test_order(void)
+{
+	struct iovec none = { at(0), 0 }, bad = { at(0), -1UL };
+
+	printf("-- order\n");
+	map(3, 1, RW, ANON | MAP_FIXED, -1, 0);
+	SAY(map(0, 1, RW, ANON | MAP_FIXED_NOREPLACE | MAP_HUGETLB, -1, 0));
+	SAY(map(0, 1, RW, ANON | MAP_FIXED | MAP_HUGETLB | 5 << 26, -1, 0));
+	layout(NULL);
+	SAY(map(0, 1, RW, ANON | MAP_FIXED | MAP_HUGETLB, -1, 0));
+	layout(NULL);
+	SAY(process_vm_readv(getpid(), &none, 1, &bad, 1, 0));
+	SAY(process_vm_readv(getpid(), &bad, 1, &none, 1, 0));
+	SAY(process_vm_readv(999999, &none, 1, &none, 1, 0));
+	clear();
 }
 
 static void test_access_modes(void)
@@ -521,6 +540,7 @@ int main(void)
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 	catch_faults(0);
 	test_mmap();
+	test_order();
 	test_access_modes();
 	test_munmap();
 	test_mprotect();
