@@ -238,6 +238,8 @@ static int madvise_remove(struct vm_area_struct *vma, unsigned long start, unsig
 	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != (VM_SHARED | VM_MAYWRITE))
 		return -EACCES;
 	inode = vma->vm_file->f_inode;
+	if (last >= (pgoff_t)LONG_MAX >> PAGE_SHIFT)
+		return -EFBIG;
 	if (READ_ONCE(inode->i_sealed))
 		return -EPERM;
 	ihold(inode);

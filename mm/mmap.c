@@ -235,7 +235,8 @@ static int check_file_mapping(struct mmap_request *req)
 		req->vm_flags |= VM_SHARED | VM_MAYSHARE;
 		if (!(file->f_mode & FMODE_WRITE))
 			req->vm_flags &= ~(VM_MAYWRITE | VM_SHARED);
-		if (file->f_mode & FMODE_SEALED) {
+		if (file->f_mode & FMODE_SEALED ||
+		    (file->f_inode && READ_ONCE(file->f_inode->i_sealed))) {
 			if (req->prot & PROT_WRITE)
 				return -EPERM;
 			req->vm_flags &= ~VM_MAYWRITE;
@@ -677,18 +678,12 @@ static int acct_stack_growth(struct vm_area_struct *vma, unsigned long size, uns
 	return vma->vm_flags & VM_ACCOUNT ? vm_enough_memory(mm, grow) : 0;
 }
 
-int expand_stack_locked(struct vm_area_struct *vma, unsigned long addr)
+int stack_room(struct vm_area_struct *vma, unsigned long addr)
 {
-	struct mm_struct *mm = vma->vm_mm;
 	struct vm_area_struct *prev = vma_prev(vma);
-	unsigned long grow;
-	int err;
 
 	if (!(vma->vm_flags & VM_GROWSDOWN))
 		return -EFAULT;
-	addr &= PAGE_MASK;
-	if (addr >= vma->vm_start)
-		return 0;
 	if (addr < mmap_min_addr)
 		return -EPERM;
 	if ((prev && addr < prev->vm_end) || in_mmap_hole(addr, vma->vm_end))
@@ -696,6 +691,21 @@ int expand_stack_locked(struct vm_area_struct *vma, unsigned long addr)
 	if (prev && !(prev->vm_flags & VM_GROWSDOWN) && vma_is_accessible(prev) &&
 	    addr - prev->vm_end < STACK_GUARD_GAP)
 		return -ENOMEM;
+	return vma->vm_end - addr > vma->vm_mm->rlim_stack ? -ENOMEM : 0;
+}
+
+int expand_stack_locked(struct vm_area_struct *vma, unsigned long addr)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	unsigned long grow;
+	int err;
+
+	addr &= PAGE_MASK;
+	if (vma->vm_flags & VM_GROWSDOWN && addr >= vma->vm_start)
+		return 0;
+	err = stack_room(vma, addr);
+	if (err)
+		return err;
 
 	grow = (vma->vm_start - addr) >> PAGE_SHIFT;
 	if (grow > vma->vm_pgoff)

@@ -12,6 +12,7 @@
 #include <quire/string.h>
 
 #include "ptes.h"
+#include "vma.h"
 
 enum access_kind {
 	ACCESS_READ,
@@ -176,7 +177,7 @@ size_t user_access_room(struct mm_struct *mm, unsigned long addr, size_t n, bool
 		struct vm_area_struct *vma = find_vma(mm, at);
 
 		if (!vma || !vma_may_be_accessed(vma, write) ||
-		    (vma->vm_start > at && !(vma->vm_flags & VM_GROWSDOWN)))
+		    (vma->vm_start > at && stack_room(vma, at & PAGE_MASK)))
 			break;
 		at = max(at, min(vma_backed_end(vma), end));
 		if (at < min(vma->vm_end, end))

@@ -141,6 +141,8 @@ unsigned long __get_unmapped_area(struct mm_struct *mm, struct file *file, unsig
  * are slots.
  */
 void pageout_range(struct vm_area_struct *vma, unsigned long start, unsigned long end);
+/* mmap.c: whether a stack could grow to addr below it, an address of a page, for all that lies there. 0 or an error. */
+int stack_room(struct vm_area_struct *vma, unsigned long addr);
 /* mlock.c: mmap_lock held for reading. Fault pages in; -EFAULT, -ENOMEM. */
 int populate_vma_page_range(struct vm_area_struct *vma, unsigned long start, unsigned long end,
 			    bool write);

@@ -156,6 +156,7 @@ static void test_seals(void)
 	SAY(pwrite(fd, "x", 1, 0));
 	SAY(map(fd, RW, MAP_PRIVATE) != MAP_FAILED);
 	SAY(madvise(p, PAGE, MADV_REMOVE));
+	SAY(remap_file_pages(p + PAGE, PAGE, 0, 0, 0));
 	p[1] = 'e';
 	c = 0;
 	SAY(pread(fd, &c, 1, 1));

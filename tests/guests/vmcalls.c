@@ -517,6 +517,7 @@ static void test_remap_file_pages(void)
 static void test_grows(void)
 {
 	unsigned long top = AREA + (1UL << 32);
+	int fd;
 	char *p = MUST(mmap((void *)top, 2 * PAGE, RW, ANON | MAP_FIXED | MAP_GROWSDOWN, -1, 0));
 
 	printf("-- stacks\n");
@@ -533,6 +534,15 @@ static void test_grows(void)
 	SAY(mmap(p - 300 * PAGE, PAGE, RW, ANON, -1, 0) == p - 300 * PAGE);
 	SAY(mmap(p - 700 * PAGE, PAGE, RW, ANON, -1, 0) == p - 700 * PAGE);
 	munmap(p - 1000 * PAGE, 1002 * PAGE);
+	/* What is read to where a stack may not grow is not lost. */
+	mmap(p, PAGE, RW, ANON | MAP_FIXED, -1, 0);
+	mmap(p + 4 * PAGE, PAGE, RW, ANON | MAP_FIXED | MAP_GROWSDOWN, -1, 0);
+	fd = MUST(memfd_create("s", 0));
+	ftruncate(fd, PAGE);
+	SAY(read(fd, p + 3 * PAGE, 100));
+	printf("then at %ld\n", (long)lseek(fd, 0, SEEK_CUR));
+	close(fd);
+	munmap(p, 5 * PAGE);
 }
 
 int main(void)
