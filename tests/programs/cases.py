@@ -73,6 +73,8 @@ unshare -m sh -c 'mount -t tmpfs none m && cp /bin/true /bin/ls m && m/true && m
     guest('mempol', options=['--fill', '4k']),
     guest('frag', timeout=120),
     guest('threadfork', timeout=120),
+    guest('forktree', '100', '100', '8', options=('--ram', '32M', '--swap', '128M'),
+          timeout=120),
     # Files of twice the machine's memory.
     guest('thrash', '60', options=('--ram', '32M'), timeout=120),
     guest('thrash-private', '-a', '-p', '2', '60', program='thrash',
