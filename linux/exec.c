@@ -154,7 +154,7 @@ void bprm_free(struct linux_binprm *bprm)
 	bprm->exe = NULL;
 }
 
-/* Where a vector of strings is read from: user memory of mm, or the kernel's own. */
+/* Where a vector of strings is read from: memory of mm. */
 struct arg_source {
 	struct mm_struct *mm;
 	unsigned long vec;
@@ -169,14 +169,6 @@ static long read_pointers(struct arg_source *src, unsigned long i, unsigned long
 	unsigned long addr = src->vec + i * sizeof(void *);
 	unsigned long got;
 
-	if (!src->mm) {
-		for (got = 0; got < n; got++) {
-			pointers[got] = ((const unsigned long *)src->vec)[i + got];
-			if (!pointers[got])
-				return got + 1;
-		}
-		return n;
-	}
 	/* Up to the end of the page first: what lies behind the vector may not be mapped. */
 	got = (PAGE_SIZE - (addr & ~PAGE_MASK)) / sizeof(void *);
 	n = clamp(got, 1UL, n);
@@ -209,11 +201,8 @@ static long count_strings(struct arg_source *src)
 
 static int copy_string(struct linux_binprm *bprm, struct arg_source *src, unsigned long str)
 {
-	long len;
+	long len = strncpy_from_mm(src->mm, src->buf, str, src->buf_size);
 
-	if (!src->mm)
-		return bprm_push_string(bprm, (const char *)str);
-	len = strncpy_from_mm(src->mm, src->buf, str, src->buf_size);
 	if (len >= 0 && (size_t)len >= src->buf_size && src->buf_size < MAX_ARG_STRLEN) {
 		kfree(src->buf);
 		src->buf_size = MAX_ARG_STRLEN;
@@ -243,6 +232,24 @@ static int copy_strings(struct linux_binprm *bprm, struct arg_source *src, unsig
 	return 0;
 }
 
+static int begin_strings(struct linux_binprm *bprm, long count, bool is_env)
+{
+	if (is_env)
+		bprm->envc = count;
+	else
+		bprm->argc = count;
+	return bprm_hit_stack_limit(bprm) ? -E2BIG : 0;
+}
+
+/* No program is started without an argv[0]. */
+static int end_strings(struct linux_binprm *bprm, long count, bool is_env)
+{
+	if (is_env || count)
+		return 0;
+	bprm->argc = 1;
+	return bprm_push_string(bprm, "");
+}
+
 int bprm_copy_strings(struct linux_binprm *bprm, struct mm_struct *mm, unsigned long vec,
 		      bool is_env)
 {
@@ -252,13 +259,10 @@ int bprm_copy_strings(struct linux_binprm *bprm, struct mm_struct *mm, unsigned 
 
 	if (count < 0)
 		return count;
-	if (is_env)
-		bprm->envc = count;
-	else
-		bprm->argc = count;
-	if (bprm_hit_stack_limit(bprm))
-		return -E2BIG;
-	if (mm && count) {
+	err = begin_strings(bprm, count, is_env);
+	if (err)
+		return err;
+	if (count) {
 		src.buf_size = PAGE_SIZE;
 		src.buf = kmalloc(src.buf_size, GFP_KERNEL);
 		if (!src.buf)
@@ -266,12 +270,21 @@ int bprm_copy_strings(struct linux_binprm *bprm, struct mm_struct *mm, unsigned 
 	}
 	err = copy_strings(bprm, &src, count);
 	kfree(src.buf);
-	if (!err && !is_env && !count) {
-		/* No program is started without an argv[0]. */
-		err = bprm_push_string(bprm, "");
-		bprm->argc = 1;
-	}
-	return err;
+	return err ?: end_strings(bprm, count, is_env);
+}
+
+int bprm_copy_strings_kernel(struct linux_binprm *bprm, const char *const *vec, bool is_env)
+{
+	long count = 0;
+	int err;
+
+	while (vec[count])
+		if ((unsigned long)++count > MAX_ARG_STRINGS)
+			return -E2BIG;
+	err = begin_strings(bprm, count, is_env);
+	for (long i = count; i && !err; i--)
+		err = bprm_push_string(bprm, vec[i - 1]);
+	return err ?: end_strings(bprm, count, is_env);
 }
 
 /* ---- The new address space ----------------------------------------------------------------- */

@@ -24,6 +24,7 @@
 #include <quire/kernel.h>
 #include <quire/slab.h>
 #include <quire/string.h>
+#include <quire/uaccess.h>
 
 enum {
 	FUTEX_WAIT = 0,
@@ -647,12 +648,13 @@ static int queue_vector(struct futex_vector *v, struct task_struct *task, unsign
 	return 0;
 }
 
-static long wait_vector(struct futex_vector *v, struct task_struct *task, unsigned long waiters,
-			unsigned int nr, const struct futex_timeout *timeout)
+static long wait_vector(struct futex_vector *v, struct task_struct *task,
+			const struct user_waitv __user *waiters, unsigned int nr,
+			const struct futex_timeout *timeout)
 {
 	int err, woken;
 
-	if (copy_from_mm(task->mm, v->user, waiters, nr * sizeof(v->user[0])))
+	if (copy_from_user(v->user, waiters, nr * sizeof(v->user[0])))
 		return -EFAULT;
 	for (unsigned int i = 0; i < nr; i++) {
 		err = check_waitv(&v->user[i]);
@@ -671,13 +673,13 @@ static long wait_vector(struct futex_vector *v, struct task_struct *task, unsign
 /* ---- System calls --------------------------------------------------------------------------- */
 
 /* The time that a user's timespec names, from now on or since the clock's zero. */
-static int read_timeout(struct task_struct *task, unsigned long utime, bool relative,
-			struct futex_timeout *timeout)
+static int read_timeout(struct task_struct *task, const struct timespec64 __user *utime,
+			bool relative, struct futex_timeout *timeout)
 {
 	struct timespec64 ts;
 	u64 ns;
 
-	if (copy_from_mm(task->mm, &ts, utime, sizeof(ts)))
+	if (copy_from_user(&ts, utime, sizeof(ts)))
 		return -EFAULT;
 	if (ts.tv_sec < 0 || (u64)ts.tv_nsec >= NSEC_PER_SEC)
 		return -EINVAL;
@@ -713,7 +715,8 @@ long do_futex(struct task_struct *task, unsigned long uaddr, int op, u32 val,
 	if (op & FUTEX_CLOCK_REALTIME && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_LOCK_PI2)
 		return -ENOSYS;
 	if (op_has_timeout(cmd) && timeout_or_val2) {
-		int err = read_timeout(task, timeout_or_val2, cmd == FUTEX_WAIT, &t);
+		int err =
+			read_timeout(task, u64_to_user_ptr(timeout_or_val2), cmd == FUTEX_WAIT, &t);
 
 		if (err)
 			return err;
@@ -759,14 +762,14 @@ long do_futex_waitv(struct task_struct *task, unsigned long waiters, unsigned in
 	if (timeout) {
 		if (clockid != CLOCK_REALTIME && clockid != CLOCK_MONOTONIC)
 			return -EINVAL;
-		ret = read_timeout(task, timeout, false, &t);
+		ret = read_timeout(task, u64_to_user_ptr(timeout), false, &t);
 		if (ret)
 			return ret;
 	}
 	v = kzalloc(sizeof(*v), GFP_KERNEL);
 	if (!v)
 		return -ENOMEM;
-	ret = wait_vector(v, task, waiters, nr, timeout ? &t : NULL);
+	ret = wait_vector(v, task, u64_to_user_ptr(waiters), nr, timeout ? &t : NULL);
 	kfree(v);
 	return ret;
 }

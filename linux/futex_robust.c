@@ -13,13 +13,9 @@
 #include "futex.h"
 
 #include <quire/kernel.h>
+#include <quire/uaccess.h>
 
 #define ROBUST_LIST_LIMIT 2048
-
-static int fetch_word(struct task_struct *task, unsigned long addr, unsigned long *value)
-{
-	return copy_from_mm(task->mm, value, addr, sizeof(*value)) ? -EFAULT : 0;
-}
 
 /* Marks the futex at uaddr if the thread has it. pending: it may already have let it go. */
 static int handle_futex_death(struct task_struct *task, unsigned long uaddr, bool pi, bool pending)
@@ -27,7 +23,7 @@ static int handle_futex_death(struct task_struct *task, unsigned long uaddr, boo
 	struct mm_struct *mm = task->mm;
 	u32 uval, seen;
 
-	if (uaddr % sizeof(u32) || copy_from_mm(mm, &seen, uaddr, sizeof(seen)))
+	if (uaddr % sizeof(u32) || get_user(seen, user_ptr(u32, uaddr)))
 		return -EFAULT;
 	do {
 		pid_t owner = seen & FUTEX_TID_MASK;
@@ -51,15 +47,15 @@ static int handle_futex_death(struct task_struct *task, unsigned long uaddr, boo
 static void exit_robust_list(struct task_struct *task)
 {
 	unsigned long head = task->robust_list;
+	const unsigned long __user *uhead = u64_to_user_ptr(head);
 	unsigned long entry, offset, pending, next;
 	int limit = ROBUST_LIST_LIMIT;
 
-	if (fetch_word(task, head, &entry) || fetch_word(task, head + sizeof(long), &offset) ||
-	    fetch_word(task, head + 2 * sizeof(long), &pending))
+	if (get_user(entry, uhead) || get_user(offset, uhead + 1) || get_user(pending, uhead + 2))
 		return;
 	for (; (entry & ~1UL) != head && limit; entry = next, limit--) {
 		/* Another thread may free the entry as soon as it is unlocked: next comes first. */
-		int err = fetch_word(task, entry & ~1UL, &next);
+		int err = get_user(next, user_ptr(unsigned long, entry & ~1UL));
 
 		if ((entry & ~1UL) != (pending & ~1UL) &&
 		    handle_futex_death(task, (entry & ~1UL) + offset, entry & 1, false))
@@ -74,10 +70,8 @@ static void exit_robust_list(struct task_struct *task)
 /* pthread_join() and its like wait for the id to become 0. */
 static void clear_child_tid(struct task_struct *task)
 {
-	const u32 zero = 0;
-
 	if (atomic_read(&task->mm->mm_users) > 1 &&
-	    !copy_to_mm(task->mm, task->clear_child_tid, &zero, sizeof(zero)))
+	    !put_user(0, user_ptr(u32, task->clear_child_tid)))
 		futex_wake(task->mm, task->clear_child_tid, true, 1, FUTEX_BITSET_MATCH_ANY);
 }
 

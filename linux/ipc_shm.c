@@ -17,6 +17,7 @@
 #include <quire/slab.h>
 #include <quire/sprintf.h>
 #include <quire/string.h>
+#include <quire/uaccess.h>
 
 #include "ipc.h"
 
@@ -612,7 +613,7 @@ long ipc_shmctl(struct task_struct *task, int id, int cmd, unsigned long ubuf)
 
 	if (cmd < 0 || id < 0)
 		return -EINVAL;
-	if (cmd == IPC_SET && copy_from_mm(task->mm, &set, ubuf, sizeof(set)))
+	if (cmd == IPC_SET && copy_from_user(&set, u64_to_user_ptr(ubuf), sizeof(set)))
 		return -EFAULT;
 	mutex_lock(&shm_lock);
 	switch (cmd) {
@@ -635,7 +636,7 @@ long ipc_shmctl(struct task_struct *task, int id, int cmd, unsigned long ubuf)
 		ret = -EINVAL;
 	}
 	mutex_unlock(&shm_lock);
-	if (answer.size && copy_to_mm(task->mm, ubuf, &answer.limits, answer.size))
+	if (answer.size && copy_to_user(u64_to_user_ptr(ubuf), &answer.limits, answer.size))
 		return -EFAULT;
 	return ret;
 }

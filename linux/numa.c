@@ -10,6 +10,7 @@
 #include <quire/kernel.h>
 #include <quire/mempolicy.h>
 #include <quire/string.h>
+#include <quire/uaccess.h>
 
 #define MASK_WORDS (MPOL_MAX_NODES / 64)
 /* Pages that move_pages() looks at in one go. */
@@ -18,12 +19,11 @@
 /* ---- Masks ---------------------------------------------------------------------------------- */
 
 /* One word of a mask of `bits`; what lies behind its end is not read. */
-static int get_mask_word(struct task_struct *task, unsigned long umask, unsigned long word,
-			 unsigned long bits, u64 *out)
+static int get_mask_word(const u64 __user *umask, unsigned long word, unsigned long bits, u64 *out)
 {
 	unsigned long left = bits - word * 64;
 
-	if (copy_from_mm(task->mm, out, umask + word * 8, 8))
+	if (get_user(*out, umask + word))
 		return -EFAULT;
 	if (left < 64)
 		*out &= (1ull << left) - 1;
@@ -31,8 +31,7 @@ static int get_mask_word(struct task_struct *task, unsigned long umask, unsigned
 }
 
 /* The nodes of a program's mask. -EFAULT; -EINVAL: too long, or nodes that there cannot be. */
-static int get_nodes(struct task_struct *task, unsigned long umask, unsigned long maxnode,
-		     u64 *nodes)
+static int get_nodes(const u64 __user *umask, unsigned long maxnode, u64 *nodes)
 {
 	unsigned long bits = maxnode - 1;
 
@@ -44,7 +43,7 @@ static int get_nodes(struct task_struct *task, unsigned long umask, unsigned lon
 	/* From the end, where nothing may be set. */
 	for (unsigned long w = DIV_ROUND_UP(bits, 64); w--;) {
 		u64 word;
-		int err = get_mask_word(task, umask, w, bits, &word);
+		int err = get_mask_word(umask, w, bits, &word);
 
 		if (err)
 			return err;
@@ -57,17 +56,15 @@ static int get_nodes(struct task_struct *task, unsigned long umask, unsigned lon
 }
 
 /* One word of nodes, and zeros for the rest of the caller's mask of maxnode - 1 bits. */
-static long put_nodes(struct task_struct *task, unsigned long umask, unsigned long maxnode,
-		      u64 nodes)
+static long put_nodes(u64 __user *umask, unsigned long maxnode, u64 nodes)
 {
 	unsigned long bytes = ALIGN(maxnode - 1, 64) / 8;
 
 	if (bytes > PAGE_SIZE)
 		return -EINVAL;
-	if (bytes > sizeof(nodes) &&
-	    clear_mm(task->mm, umask + sizeof(nodes), bytes - sizeof(nodes)))
+	if (bytes > sizeof(nodes) && clear_user(umask + 1, bytes - sizeof(nodes)))
 		return -EFAULT;
-	return copy_to_mm(task->mm, umask, &nodes, min(bytes, sizeof(nodes))) ? -EFAULT : 0;
+	return copy_to_user(umask, &nodes, min(bytes, sizeof(nodes))) ? -EFAULT : 0;
 }
 
 /* Takes the flags off a mode. -EINVAL: there is no such mode, or not with these. */
@@ -92,7 +89,7 @@ long numa_set_mempolicy(struct task_struct *task, const unsigned long *args)
 	int err = split_mode(&mode, &flags);
 
 	if (!err)
-		err = get_nodes(task, args[1], args[2], &nodes);
+		err = get_nodes(u64_to_user_ptr(args[1]), args[2], &nodes);
 	if (!err)
 		err = mpol_init(&pol, mode, flags, nodes);
 	if (!err)
@@ -160,9 +157,9 @@ long numa_get_mempolicy(struct task_struct *task, const unsigned long *args)
 	err = find_policy(task, args[3], args[4], &value, &nodes);
 	if (err)
 		return err;
-	if (args[0] && copy_to_mm(task->mm, args[0], &value, sizeof(value)))
+	if (args[0] && put_user(value, user_ptr(u32, args[0])))
 		return -EFAULT;
-	return args[1] ? put_nodes(task, args[1], args[2], nodes) : 0;
+	return args[1] ? put_nodes(u64_to_user_ptr(args[1]), args[2], nodes) : 0;
 }
 
 /* Pages are where the policy wants them already, so MPOL_MF_MOVE and MPOL_MF_STRICT find nothing wrong. */
@@ -174,7 +171,7 @@ long numa_mbind(struct task_struct *task, const unsigned long *args)
 	int err = split_mode(&mode, &flags);
 
 	if (!err)
-		err = get_nodes(task, args[3], args[4], &nodes);
+		err = get_nodes(u64_to_user_ptr(args[3]), args[4], &nodes);
 	if (err)
 		return err;
 	if (args[5] & ~(unsigned long)MPOL_MF_VALID)
@@ -220,16 +217,16 @@ static int check_target(int node)
 }
 
 /* n <= MOVE_CHUNK pages: where they are. With unodes they are told to go where they are already. */
-static long move_chunk(struct task_struct *task, struct mm_struct *mm, unsigned long upages,
-		       unsigned long unodes, unsigned long ustatus, unsigned long n)
+static long move_chunk(struct mm_struct *mm, const unsigned long __user *upages,
+		       const s32 __user *unodes, s32 __user *ustatus, unsigned long n)
 {
 	unsigned long pages[MOVE_CHUNK];
 	s32 nodes[MOVE_CHUNK], status[MOVE_CHUNK];
 	unsigned long done = 0;
 	long err = 0;
 
-	if (copy_from_mm(task->mm, pages, upages, n * 8) ||
-	    (unodes && copy_from_mm(task->mm, nodes, unodes, n * 4)))
+	if (copy_from_user(pages, upages, n * 8) ||
+	    (unodes && copy_from_user(nodes, unodes, n * 4)))
 		return -EFAULT;
 	for (; done < n; done++) {
 		err = unodes ? check_target(nodes[done]) : 0;
@@ -237,7 +234,7 @@ static long move_chunk(struct task_struct *task, struct mm_struct *mm, unsigned 
 			break;
 		status[done] = lookup_mapped_node(mm, pages[done]);
 	}
-	if (copy_to_mm(task->mm, ustatus, status, done * 4))
+	if (copy_to_user(ustatus, status, done * 4))
 		return -EFAULT;
 	return err;
 }
@@ -258,8 +255,9 @@ long numa_move_pages(struct task_struct *task, const unsigned long *args)
 	while (left && !err) {
 		unsigned long n = min(left, MOVE_CHUNK);
 
-		err = move_chunk(task, mm, args[2] + at * 8, args[3] ? args[3] + at * 4 : 0,
-				 args[4] + at * 4, n);
+		err = move_chunk(mm, user_ptr(unsigned long, args[2]) + at,
+				 args[3] ? user_ptr(s32, args[3]) + at : NULL,
+				 user_ptr(s32, args[4]) + at, n);
 		at += n;
 		left -= n;
 	}
@@ -273,9 +271,9 @@ long numa_migrate_pages(struct task_struct *task, const unsigned long *args)
 	u64 from, to;
 	long err;
 
-	err = get_nodes(task, args[2], args[1], &from);
+	err = get_nodes(u64_to_user_ptr(args[2]), args[1], &from);
 	if (!err)
-		err = get_nodes(task, args[3], args[1], &to);
+		err = get_nodes(u64_to_user_ptr(args[3]), args[1], &to);
 	if (err)
 		return err;
 	mm = find_mm(task, (pid_t)args[0], -EINVAL);

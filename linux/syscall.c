@@ -12,6 +12,7 @@
 #include <quire/slab.h>
 #include <quire/string.h>
 #include <quire/swap.h>
+#include <quire/uaccess.h>
 #include <quire/unistd.h>
 #include <quire/vmstat.h>
 
@@ -33,16 +34,6 @@ typedef long (*syscall_fn)(struct task_struct *task, const unsigned long *args);
 struct iovec {
 	unsigned long base, len;
 };
-
-static long put_user_bytes(struct task_struct *task, unsigned long dst, const void *src, size_t n)
-{
-	return copy_to_mm(task->mm, dst, src, n) ? -EFAULT : 0;
-}
-
-static long get_user_bytes(struct task_struct *task, void *dst, unsigned long src, size_t n)
-{
-	return copy_from_mm(task->mm, dst, src, n) ? -EFAULT : 0;
-}
 
 /* ---- Mappings ------------------------------------------------------------------------------- */
 
@@ -172,7 +163,8 @@ SYSCALL(munlockall)
 /* mincore(2) a page of answers at a time. */
 SYSCALL(mincore)
 {
-	unsigned long start = args[0], vec = args[2];
+	unsigned char __user *vec = u64_to_user_ptr(args[2]);
+	unsigned long start = args[0];
 	unsigned long pages = DIV_ROUND_UP(args[1], PAGE_SIZE);
 	unsigned char *buf;
 	long n = 0, err = 0;
@@ -181,7 +173,7 @@ SYSCALL(mincore)
 		return -EINVAL;
 	if (start > TASK_SIZE_MAX || args[1] > TASK_SIZE_MAX - start)
 		return -ENOMEM;
-	if (vec > TASK_SIZE_MAX || pages > TASK_SIZE_MAX - vec)
+	if (!access_ok(vec, pages))
 		return -EFAULT;
 	buf = (unsigned char *)__get_free_pages(GFP_KERNEL, 0);
 	if (!buf)
@@ -192,9 +184,9 @@ SYSCALL(mincore)
 			err = n;
 			break;
 		}
-		err = put_user_bytes(task, vec, buf, (size_t)n);
+		err = copy_to_user(vec, buf, (size_t)n) ? -EFAULT : 0;
 		start += (unsigned long)n << PAGE_SHIFT;
-		vec += (unsigned long)n;
+		vec += n;
 	}
 	free_page((unsigned long)buf);
 	return err;
@@ -261,8 +253,7 @@ SYSCALL(remap_file_pages)
  * A copy of the caller's vector, or NULL for an empty one. own: the buffers are his, too. ERR_PTR(-EINVAL,
  * -EFAULT, -ENOMEM).
  */
-static struct iovec *get_iovec(struct task_struct *task, unsigned long uvec, unsigned long count,
-			       bool own)
+static struct iovec *get_iovec(const struct iovec __user *uvec, unsigned long count, bool own)
 {
 	struct iovec *iov;
 	long err;
@@ -274,12 +265,11 @@ static struct iovec *get_iovec(struct task_struct *task, unsigned long uvec, uns
 	iov = kmalloc(count * sizeof(*iov), GFP_KERNEL);
 	if (!iov)
 		return ERR_PTR(-ENOMEM);
-	err = get_user_bytes(task, iov, uvec, count * sizeof(*iov));
+	err = copy_from_user(iov, uvec, count * sizeof(*iov)) ? -EFAULT : 0;
 	for (unsigned long i = 0; !err && i < count; i++) {
 		if ((long)iov[i].len < 0)
 			err = -EINVAL;
-		else if (own &&
-			 (iov[i].base > TASK_SIZE_MAX || iov[i].len > TASK_SIZE_MAX - iov[i].base))
+		else if (own && !access_ok(u64_to_user_ptr(iov[i].base), iov[i].len))
 			err = -EFAULT;
 	}
 	if (!err)
@@ -330,8 +320,8 @@ static unsigned long fault_in_remote(struct mm_struct *remote, unsigned long add
 }
 
 /* Through one page of the kernel; what was copied before an error counts. */
-static long copy_between(struct task_struct *task, struct mm_struct *remote,
-			 struct iov_cursor *local, struct iov_cursor *there, char *buf, bool write)
+static long copy_between(struct mm_struct *remote, struct iov_cursor *local,
+			 struct iov_cursor *there, char *buf, bool write)
 {
 	unsigned long total = 0;
 	long err = 0;
@@ -352,10 +342,10 @@ static long copy_between(struct task_struct *task, struct mm_struct *remote,
 		}
 		n = min(n, there->ready);
 		if (write)
-			left = copy_from_mm(task->mm, buf, la, n);
+			left = copy_from_user(buf, u64_to_user_ptr(la), n);
 		got = access_remote_mm(remote, ra, buf, n - left, write, false);
 		if (!write)
-			got -= copy_to_mm(task->mm, la, buf, got);
+			got -= copy_to_user(u64_to_user_ptr(la), buf, got);
 		total += got;
 		local->done += got;
 		there->done += got;
@@ -379,7 +369,7 @@ static long process_vm_rw(struct task_struct *task, const unsigned long *args, b
 
 	if (args[5])
 		return -EINVAL;
-	liov = get_iovec(task, args[1], local.left, true);
+	liov = get_iovec(u64_to_user_ptr(args[1]), local.left, true);
 	if (IS_ERR(liov))
 		return PTR_ERR(liov);
 	local.iov = liov;
@@ -387,7 +377,7 @@ static long process_vm_rw(struct task_struct *task, const unsigned long *args, b
 		kfree(liov);
 		return 0;
 	}
-	riov = get_iovec(task, args[3], there.left, false);
+	riov = get_iovec(u64_to_user_ptr(args[3]), there.left, false);
 	if (IS_ERR(riov)) {
 		kfree(liov);
 		return PTR_ERR(riov);
@@ -400,7 +390,7 @@ static long process_vm_rw(struct task_struct *task, const unsigned long *args, b
 		if (!ret && (!mm || !buf))
 			ret = mm ? -ENOMEM : -ESRCH;
 		if (!ret)
-			ret = copy_between(task, mm, &local, &there, buf, write);
+			ret = copy_between(mm, &local, &there, buf, write);
 		if (buf)
 			free_page((unsigned long)buf);
 		if (mm)
@@ -478,9 +468,9 @@ SYSCALL(get_robust_list)
 		if (!other)
 			return -ESRCH;
 	}
-	if (put_user_bytes(task, args[2], &size, sizeof(size)))
+	if (put_user(size, user_ptr(unsigned long, args[2])))
 		return -EFAULT;
-	return put_user_bytes(task, args[1], &head, sizeof(head));
+	return put_user(head, user_ptr(unsigned long, args[1]));
 }
 
 SYSCALL(set_tid_address)
@@ -514,8 +504,9 @@ SYSCALL(sysinfo)
 {
 	struct sysinfo info = { .uptime = DIV_ROUND_UP(machine_clock_ns(), NSEC_PER_SEC) };
 
+	UNUSED(task);
 	linux_sysinfo(&info);
-	return put_user_bytes(task, args[0], &info, sizeof(info));
+	return copy_to_user(u64_to_user_ptr(args[0]), &info, sizeof(info)) ? -EFAULT : 0;
 }
 
 static u64 all_cpus(void)
@@ -549,7 +540,7 @@ SYSCALL(sched_getaffinity)
 	mask = thread_cpus(task, (pid_t)args[0], NULL);
 	if (!mask)
 		return -ESRCH;
-	return put_user_bytes(task, args[2], &mask, sizeof(mask)) ?: (long)sizeof(mask);
+	return put_user(mask, user_ptr(u64, args[2])) ?: (long)sizeof(mask);
 }
 
 /* Kept for who asks: what a program sees as processors are not what it runs on. */
@@ -558,7 +549,7 @@ SYSCALL(sched_setaffinity)
 	size_t len = min((size_t)(u32)args[1], sizeof(u64));
 	u64 mask = 0;
 
-	if (get_user_bytes(task, &mask, args[2], len))
+	if (copy_from_user(&mask, u64_to_user_ptr(args[2]), len))
 		return -EFAULT;
 	if (!thread_cpus(task, (pid_t)args[0], NULL))
 		return -ESRCH;
@@ -572,9 +563,10 @@ SYSCALL(getcpu)
 {
 	u32 cpu = machine_cpu_id(), node = 0;
 
-	if (args[0] && put_user_bytes(task, args[0], &cpu, sizeof(cpu)))
+	UNUSED(task);
+	if (args[0] && put_user(cpu, user_ptr(u32, args[0])))
 		return -EFAULT;
-	return args[1] ? put_user_bytes(task, args[1], &node, sizeof(node)) : 0;
+	return args[1] ? put_user(node, user_ptr(u32, args[1])) : 0;
 }
 
 /* ---- Limits and usage ------------------------------------------------------------------------- */
@@ -628,9 +620,9 @@ static long set_rlimit(struct signal_struct *signal, unsigned int resource,
 	return err;
 }
 
-/* unew and uold are user addresses or 0. */
+/* unew and uold may be NULL. */
 static long do_prlimit(struct task_struct *task, pid_t pid, unsigned int resource,
-		       unsigned long unew, unsigned long uold)
+		       const void __user *unew, void __user *uold)
 {
 	struct signal_struct *signal;
 	struct rlimit64 limit, old;
@@ -638,7 +630,7 @@ static long do_prlimit(struct task_struct *task, pid_t pid, unsigned int resourc
 
 	if (!is_memory_rlimit(resource))
 		return SYSCALL_NOT_OURS;
-	if (unew && get_user_bytes(task, &limit, unew, sizeof(limit)))
+	if (unew && copy_from_user(&limit, unew, sizeof(limit)))
 		return -EFAULT;
 	signal = get_signal(task, pid);
 	if (!signal)
@@ -650,27 +642,28 @@ static long do_prlimit(struct task_struct *task, pid_t pid, unsigned int resourc
 		err = set_rlimit(signal, resource, &limit);
 	signal_put(signal);
 	if (!err && uold)
-		err = put_user_bytes(task, uold, &old, sizeof(old));
+		err = copy_to_user(uold, &old, sizeof(old)) ? -EFAULT : 0;
 	return err;
 }
 
 SYSCALL(prlimit64)
 {
-	return do_prlimit(task, (pid_t)args[0], (unsigned int)args[1], args[2], args[3]);
+	return do_prlimit(task, (pid_t)args[0], (unsigned int)args[1], u64_to_user_ptr(args[2]),
+			  u64_to_user_ptr(args[3]));
 }
 
 SYSCALL(getrlimit)
 {
 	if (is_memory_rlimit((unsigned int)args[0]) && !args[1])
 		return -EFAULT;
-	return do_prlimit(task, 0, (unsigned int)args[0], 0, args[1]);
+	return do_prlimit(task, 0, (unsigned int)args[0], NULL, u64_to_user_ptr(args[1]));
 }
 
 SYSCALL(setrlimit)
 {
 	if (is_memory_rlimit((unsigned int)args[0]) && !args[1])
 		return -EFAULT;
-	return do_prlimit(task, 0, (unsigned int)args[0], args[1], 0);
+	return do_prlimit(task, 0, (unsigned int)args[0], u64_to_user_ptr(args[1]), NULL);
 }
 
 /* getrusage() itself is the host's, which knows the times; the machine puts these in. */

@@ -9,6 +9,7 @@
 #include <quire/kernel.h>
 #include <quire/sched.h>
 #include <quire/string.h>
+#include <quire/uaccess.h>
 #include <quire/userfaultfd_k.h>
 
 #define UFFD_API_FEATURES                                                                          \
@@ -25,11 +26,6 @@
 	 1ull << _UFFDIO_WRITEPROTECT | 1ull << _UFFDIO_CONTINUE | 1ull << _UFFDIO_POISON)
 #define UFFDIO_REGISTER_MODES \
 	(UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MINOR)
-
-static long put_result(struct task_struct *task, unsigned long uresult, s64 result)
-{
-	return copy_to_mm(task->mm, uresult, &result, sizeof(result)) ? -EFAULT : 0;
-}
 
 static int validate_range(const struct mm_struct *mm, u64 start, u64 len)
 {
@@ -59,13 +55,13 @@ static int api_check(const struct uffdio_api *api)
 	return api->features & ~(u64)UFFD_API_FEATURES ? -EINVAL : 0;
 }
 
-static long uffd_api(struct task_struct *task, struct userfaultfd_ctx *ctx, unsigned long arg)
+static long uffd_api(struct userfaultfd_ctx *ctx, struct uffdio_api __user *arg)
 {
 	struct uffdio_api api;
 	u32 features, none = 0;
 	int err;
 
-	if (copy_from_mm(task->mm, &api, arg, sizeof(api)))
+	if (copy_from_user(&api, arg, sizeof(api)))
 		return -EFAULT;
 	err = api_check(&api);
 	features = (u32)api.features | UFFD_FEATURE_INITIALIZED;
@@ -75,23 +71,23 @@ static long uffd_api(struct task_struct *task, struct userfaultfd_ctx *ctx, unsi
 		api = (struct uffdio_api){ 0 };
 	else
 		api = (struct uffdio_api){ UFFD_API, UFFD_API_FEATURES, UFFD_API_IOCTLS };
-	if (copy_to_mm(task->mm, arg, &api, sizeof(api)))
+	if (copy_to_user(arg, &api, sizeof(api)))
 		return -EFAULT;
 	if (err || __atomic_compare_exchange_n(&ctx->features, &none, features, false,
 					       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return err;
 	api = (struct uffdio_api){ 0 };
-	return copy_to_mm(task->mm, arg, &api, sizeof(api)) ? -EFAULT : -EINVAL;
+	return copy_to_user(arg, &api, sizeof(api)) ? -EFAULT : -EINVAL;
 }
 
-static long uffd_register(struct task_struct *task, struct userfaultfd_ctx *ctx, unsigned long arg)
+static long uffd_register(struct userfaultfd_ctx *ctx, struct uffdio_register __user *arg)
 {
 	struct uffdio_register reg;
 	u64 ioctls = UFFD_API_RANGE_IOCTLS;
 	vm_flags_t flags = 0;
 	int err;
 
-	if (copy_from_mm(task->mm, &reg, arg, offsetof(struct uffdio_register, ioctls)))
+	if (copy_from_user(&reg, arg, offsetof(struct uffdio_register, ioctls)))
 		return -EFAULT;
 	if (!reg.mode || reg.mode & ~UFFDIO_REGISTER_MODES)
 		return -EINVAL;
@@ -110,16 +106,15 @@ static long uffd_register(struct task_struct *task, struct userfaultfd_ctx *ctx,
 		err = userfaultfd_register(ctx, reg.range.start, reg.range.len, flags);
 	if (err)
 		return err;
-	return put_result(task, arg + offsetof(struct uffdio_register, ioctls), (s64)ioctls);
+	return put_user(ioctls, &arg->ioctls);
 }
 
-static long uffd_range(struct task_struct *task, struct userfaultfd_ctx *ctx, u32 cmd,
-		       unsigned long arg)
+static long uffd_range(struct userfaultfd_ctx *ctx, u32 cmd, const struct uffdio_range __user *arg)
 {
 	struct uffdio_range range;
 	int err;
 
-	if (copy_from_mm(task->mm, &range, arg, sizeof(range)))
+	if (copy_from_user(&range, arg, sizeof(range)))
 		return -EFAULT;
 	err = validate_range(ctx->mm, range.start, range.len);
 	if (err || cmd == UFFDIO_UNREGISTER)
@@ -129,10 +124,10 @@ static long uffd_range(struct task_struct *task, struct userfaultfd_ctx *ctx, u3
 }
 
 /* What was filled is told, and who waits for it woken. */
-static long fill_done(struct task_struct *task, struct userfaultfd_ctx *ctx, unsigned long uresult,
-		      long done, const struct uffdio_range *range, bool wake)
+static long fill_done(struct userfaultfd_ctx *ctx, s64 __user *uresult, long done,
+		      const struct uffdio_range *range, bool wake)
 {
-	if (put_result(task, uresult, done))
+	if (put_user(done, uresult))
 		return -EFAULT;
 	if (done < 0)
 		return done;
@@ -153,16 +148,16 @@ static long mfill(struct userfaultfd_ctx *ctx, enum mfill_mode mode, struct task
 	return ret;
 }
 
-static long uffd_copy(struct task_struct *task, struct userfaultfd_ctx *ctx, unsigned long arg)
+static long uffd_copy(struct task_struct *task, struct userfaultfd_ctx *ctx,
+		      struct uffdio_copy __user *arg)
 {
-	unsigned long uresult = arg + offsetof(struct uffdio_copy, copy);
 	struct uffdio_range range;
 	struct uffdio_copy copy;
 	int err;
 
 	if (atomic_read(&ctx->mmap_changing))
-		return put_result(task, uresult, -EAGAIN) ?: -EAGAIN;
-	if (copy_from_mm(task->mm, &copy, arg, offsetof(struct uffdio_copy, copy)))
+		return put_user(-EAGAIN, &arg->copy) ?: -EAGAIN;
+	if (copy_from_user(&copy, arg, offsetof(struct uffdio_copy, copy)))
 		return -EFAULT;
 	err = validate_source(ctx->mm, copy.src, copy.len);
 	if (!err)
@@ -171,34 +166,33 @@ static long uffd_copy(struct task_struct *task, struct userfaultfd_ctx *ctx, uns
 		return -EINVAL;
 	range = (struct uffdio_range){ copy.dst, copy.len };
 	return fill_done(
-		task, ctx, uresult,
+		ctx, &arg->copy,
 		mfill(ctx, MFILL_ATOMIC_COPY, task, copy.src, &range, copy.mode & UFFDIO_MODE_WP),
 		&range, !(copy.mode & UFFDIO_MODE_DONTWAKE));
 }
 
 static long uffd_fill(struct task_struct *task, struct userfaultfd_ctx *ctx, u32 cmd,
-		      unsigned long arg)
+		      struct uffdio_fill __user *arg)
 {
 	enum mfill_mode mode = cmd == UFFDIO_ZEROPAGE	? MFILL_ATOMIC_ZEROPAGE
 			       : cmd == UFFDIO_CONTINUE ? MFILL_ATOMIC_CONTINUE
 							: MFILL_ATOMIC_POISON;
 	u64 modes = UFFDIO_MODE_DONTWAKE | (cmd == UFFDIO_CONTINUE ? UFFDIO_MODE_WP : 0);
-	unsigned long uresult = arg + offsetof(struct uffdio_fill, done);
 	struct uffdio_fill fill;
 
 	if (atomic_read(&ctx->mmap_changing))
-		return put_result(task, uresult, -EAGAIN) ?: -EAGAIN;
-	if (copy_from_mm(task->mm, &fill, arg, offsetof(struct uffdio_fill, done)))
+		return put_user(-EAGAIN, &arg->done) ?: -EAGAIN;
+	if (copy_from_user(&fill, arg, offsetof(struct uffdio_fill, done)))
 		return -EFAULT;
 	if (validate_range(ctx->mm, fill.range.start, fill.range.len) || fill.mode & ~modes)
 		return -EINVAL;
-	return fill_done(task, ctx, uresult,
+	return fill_done(ctx, &arg->done,
 			 mfill(ctx, mode, task, 0, &fill.range, fill.mode & UFFDIO_MODE_WP),
 			 &fill.range, !(fill.mode & UFFDIO_MODE_DONTWAKE));
 }
 
-static long uffd_writeprotect(struct task_struct *task, struct userfaultfd_ctx *ctx,
-			      unsigned long arg)
+static long uffd_writeprotect(struct userfaultfd_ctx *ctx,
+			      const struct uffdio_writeprotect __user *arg)
 {
 	struct uffdio_writeprotect wp;
 	bool enable, wake;
@@ -206,7 +200,7 @@ static long uffd_writeprotect(struct task_struct *task, struct userfaultfd_ctx *
 
 	if (atomic_read(&ctx->mmap_changing))
 		return -EAGAIN;
-	if (copy_from_mm(task->mm, &wp, arg, sizeof(wp)))
+	if (copy_from_user(&wp, arg, sizeof(wp)))
 		return -EFAULT;
 	err = validate_range(ctx->mm, wp.range.start, wp.range.len);
 	if (err || wp.mode & ~(UFFDIO_WRITEPROTECT_MODE_WP | UFFDIO_WRITEPROTECT_MODE_DONTWAKE))
@@ -225,18 +219,20 @@ static long uffd_writeprotect(struct task_struct *task, struct userfaultfd_ctx *
 }
 
 long userfaultfd_ioctl(struct task_struct *task, struct userfaultfd_ctx *ctx, u32 cmd,
-		       unsigned long arg)
+		       unsigned long uarg)
 {
+	void __user *arg = u64_to_user_ptr(uarg);
+
 	if (cmd != UFFDIO_API && !ctx->features)
 		return -EINVAL;
 	switch (cmd) {
 	case UFFDIO_API:
-		return uffd_api(task, ctx, arg);
+		return uffd_api(ctx, arg);
 	case UFFDIO_REGISTER:
-		return uffd_register(task, ctx, arg);
+		return uffd_register(ctx, arg);
 	case UFFDIO_UNREGISTER:
 	case UFFDIO_WAKE:
-		return uffd_range(task, ctx, cmd, arg);
+		return uffd_range(ctx, cmd, arg);
 	case UFFDIO_COPY:
 		return uffd_copy(task, ctx, arg);
 	case UFFDIO_ZEROPAGE:
@@ -244,7 +240,7 @@ long userfaultfd_ioctl(struct task_struct *task, struct userfaultfd_ctx *ctx, u3
 	case UFFDIO_POISON:
 		return uffd_fill(task, ctx, cmd, arg);
 	case UFFDIO_WRITEPROTECT:
-		return uffd_writeprotect(task, ctx, arg);
+		return uffd_writeprotect(ctx, arg);
 	default:
 		return -EINVAL;
 	}
@@ -265,8 +261,7 @@ static long install_fork(struct userfaultfd_ctx *ctx, struct userfaultfd_event *
 	return 0;
 }
 
-long userfaultfd_read(struct task_struct *task, struct userfaultfd_ctx *ctx, unsigned long ubuf,
-		      size_t count, bool nonblock)
+long userfaultfd_read(struct userfaultfd_ctx *ctx, unsigned long ubuf, size_t count, bool nonblock)
 {
 	size_t done = 0;
 
@@ -279,7 +274,7 @@ long userfaultfd_read(struct task_struct *task, struct userfaultfd_ctx *ctx, uns
 
 		if (!err && fork)
 			err = install_fork(ctx, fork, &msg);
-		if (!err && copy_to_mm(task->mm, ubuf + done, &msg, sizeof(msg)))
+		if (!err && copy_to_user(u64_to_user_ptr(ubuf + done), &msg, sizeof(msg)))
 			err = -EFAULT;
 		if (err)
 			return done ? (long)done : err;

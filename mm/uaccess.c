@@ -252,6 +252,24 @@ long strncpy_from_mm(struct mm_struct *mm, char *dst, unsigned long src, long ma
 	return done;
 }
 
+long strnlen_mm(struct mm_struct *mm, unsigned long addr, long max)
+{
+	char piece[128];
+	long done = 0;
+
+	while (done < max) {
+		long len = min(max - done, (long)sizeof(piece));
+		long n = strncpy_from_mm(mm, piece, addr + (unsigned long)done, len);
+
+		if (n < 0)
+			return 0;
+		done += n;
+		if (n < len)
+			return done + 1;
+	}
+	return max + 1;
+}
+
 /* Once; -EAGAIN: to be tried again. */
 static int try_cmpxchg_user_u32(struct mm_struct *mm, unsigned long uaddr, u32 *old, u32 new_val)
 {

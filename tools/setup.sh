@@ -43,6 +43,7 @@ test)
 	need find findutils
 	need ps procps
 	need setarch util-linux
+	need sparse sparse
 	;;
 lint)
 	need clang clang

@@ -276,6 +276,8 @@ size_t clear_mm(struct mm_struct *mm, unsigned long dst, size_t n);
 size_t user_access_room(struct mm_struct *mm, unsigned long addr, size_t n, bool write);
 /* Length without the NUL; max if there is none within max bytes; -EFAULT. */
 long strncpy_from_mm(struct mm_struct *mm, char *dst, unsigned long src, long max);
+/* The size of a string with its NUL; max + 1 if there is none within max bytes; 0: a fault. */
+long strnlen_mm(struct mm_struct *mm, unsigned long addr, long max);
 /*
  * As /proc/<pid>/mem and ptrace see memory: force overrides protection (write breaks COW). Returns
  * the number of bytes copied.

@@ -205,10 +205,11 @@ struct linux_binprm {
 extern int randomize_va_space; /* the level, for programs without ADDR_NO_RANDOMIZE */
 
 int bprm_init(struct linux_binprm *bprm, const char *filename);
-/* Copies a NULL-terminated vector of strings from user memory of mm (mm NULL: from kernel memory);
- * call for envp first, then argv. -EFAULT, -E2BIG, -ENOMEM. */
+/* Copies a NULL-terminated vector of strings from memory of mm, or from the kernel's own; to be called
+ * for envp first, then argv. -EFAULT, -E2BIG, -ENOMEM. */
 int bprm_copy_strings(struct linux_binprm *bprm, struct mm_struct *mm, unsigned long vec,
 		      bool is_env);
+int bprm_copy_strings_kernel(struct linux_binprm *bprm, const char *const *vec, bool is_env);
 /* -ENOENT, -EACCES, -ENOEXEC, -ELIBBAD, -ENOMEM, -ELOOP, -EIO, -E2BIG; on success mm, entry, sp. */
 int exec_load(struct linux_binprm *bprm);
 void bprm_free(struct linux_binprm *bprm);
@@ -238,8 +239,7 @@ void ipc_shutdown(void); /* no task is left: all segments go */
 /* As the calls of the names, for the caller; -ERESTARTSYS if a signal ended a wait. May sleep. */
 long userfaultfd_ioctl(struct task_struct *task, struct userfaultfd_ctx *ctx, u32 cmd,
 		       unsigned long arg);
-long userfaultfd_read(struct task_struct *task, struct userfaultfd_ctx *ctx, unsigned long ubuf,
-		      size_t count, bool nonblock);
+long userfaultfd_read(struct userfaultfd_ctx *ctx, unsigned long ubuf, size_t count, bool nonblock);
 
 /* ---- linux/syscall.c: the calls that Quire answers itself ---------------------------------- */
 

@@ -431,9 +431,9 @@ long first_exec(struct native_task *t, const char *path, char **argv, char **env
 
 	if (IS_ERR(bprm))
 		return PTR_ERR(bprm);
-	ret = bprm_copy_strings(bprm, NULL, (unsigned long)envp, true);
+	ret = bprm_copy_strings_kernel(bprm, (const char *const *)envp, true);
 	if (!ret)
-		ret = bprm_copy_strings(bprm, NULL, (unsigned long)argv, false);
+		ret = bprm_copy_strings_kernel(bprm, (const char *const *)argv, false);
 	if (!ret)
 		ret = bprm_load(bprm);
 	if (!ret)

@@ -251,14 +251,13 @@ static void uffd_put(struct uffd_file *f)
 	userfaultfd_ctx_put(f->ctx);
 }
 
-static long uffd_read_iov(struct native_task *t, struct uffd_file *f, long fd,
-			  const struct host_iovec *iov, long nr)
+static long uffd_read_iov(struct uffd_file *f, long fd, const struct host_iovec *iov, long nr)
 {
 	bool nonblock = host_syscall(__NR_fcntl, fd, F_GETFL) & HOST_O_NONBLOCK;
 	long done = 0, ret = 0;
 
 	for (long i = 0; i < nr; i++) {
-		ret = userfaultfd_read(&t->task, f->ctx, iov[i].base, iov[i].len, nonblock || done);
+		ret = userfaultfd_read(f->ctx, iov[i].base, iov[i].len, nonblock || done);
 		if (ret < 0)
 			break;
 		done += ret;
@@ -279,7 +278,7 @@ static long uffd_read(struct native_task *t, struct uffd_file *f, unsigned long 
 	ret = n;
 	if (n >= 0) {
 		__atomic_fetch_add(&f->readers, 1, __ATOMIC_SEQ_CST);
-		ret = uffd_read_iov(t, f, (long)args[0], iov, n);
+		ret = uffd_read_iov(f, (long)args[0], iov, n);
 		__atomic_fetch_sub(&f->readers, 1, __ATOMIC_SEQ_CST);
 		uffd_settle(f, (long)args[0], ret > 0);
 	}

@@ -112,9 +112,9 @@ static int exec_limited(struct linux_binprm *bprm, const char *path, const char 
 	bprm->randomize = randomize ? 2 : 0;
 	bprm->clktck = 100;
 	if (!err)
-		err = bprm_copy_strings(bprm, NULL, (unsigned long)envp, true);
+		err = bprm_copy_strings_kernel(bprm, (const char *const *)envp, true);
 	if (!err)
-		err = bprm_copy_strings(bprm, NULL, (unsigned long)argv, false);
+		err = bprm_copy_strings_kernel(bprm, (const char *const *)argv, false);
 	if (!err)
 		err = exec_load(bprm);
 	bprm_free(bprm);
@@ -300,7 +300,8 @@ static void test_vdso_zone(void **state)
 		assert_int_equal(bprm_init(&bprm, "/bin/prog"), 0);
 		bprm.stack_limit = (struct rlimit64){ 8 << 20, 8 << 20 };
 		bprm.vdso_addr = vdso;
-		assert_int_equal(bprm_copy_strings(&bprm, NULL, (unsigned long)one_arg, false), 0);
+		assert_int_equal(
+			bprm_copy_strings_kernel(&bprm, (const char *const *)one_arg, false), 0);
 		assert_int_equal(exec_load(&bprm), 0);
 		assert_int_equal(auxv_of(bprm.mm, AT_SYSINFO_EHDR), vdso);
 		if (vdso)
