@@ -48,7 +48,7 @@ struct options {
 	bool wait; /* for guests left in the background */
 	const char *force_fallback; /* NULL, or a comma list of: memfd, seccomp (for tests) */
 	const char *kernel_args; /* shorter than the place for it in machine_params; NULL: none */
-	int64_t fail_slab, fail_page; /* the Nth allocation fails (for tests); 0: none */
+	struct native_fail fail_slab, fail_page, fail_block; /* for tests */
 	struct swap_option swap[NATIVE_MAX_SWAPS];
 	unsigned int nr_swaps;
 	char **program; /* argv of the guest */

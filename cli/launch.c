@@ -470,6 +470,7 @@ static void build(struct machine *m, int keeper_fd)
 	if (m->opt->kernel_args)
 		strcpy(p->kernel_args, m->opt->kernel_args);
 	p->fail_page = m->opt->fail_page;
+	p->fail_block = m->opt->fail_block;
 	p->fill_4k = m->opt->fill_4k;
 	p->trace = m->opt->trace || m->opt->references;
 	p->verbose = m->opt->verbose;

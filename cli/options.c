@@ -69,9 +69,10 @@ static const char help[] =
 	"  --kernel-args TEXT  words for the machine's kernel, as Linux has them: "
 	"slab_debug=FZPU,NAME\n"
 	"                    checks the objects of a slab cache\n"
-	"  --fail POINT=N    for tests: the Nth allocation fails that reaches the point, failslab "
+	"  --fail POINT=N    for tests: the Nth call fails that reaches the point, failslab "
 	"(kernel\n"
-	"                    objects) or fail_page_alloc (pages), from the boot on\n"
+	"                    objects), fail_page_alloc (pages) or fail_block (transfers of files\n"
+	"                    and swap), from the boot on; POINT=every:N: each Nth\n"
 	"  --verbose         tell on standard error what the machine is made of, and of its "
 	"events\n"
 	"  -h, --help        this text\n"
@@ -298,20 +299,30 @@ static const struct option long_options[] = {
 
 static void take_fail(struct options *o, const char *text)
 {
+	const struct {
+		const char *name;
+		struct native_fail *fail;
+	} points[] = { { "failslab", &o->fail_slab },
+		       { "fail_page_alloc", &o->fail_page },
+		       { "fail_block", &o->fail_block } };
 	const char *number = strchr(text, '=');
 	size_t len = number ? (size_t)(number - text) : 0;
+	bool every = number && !strncmp(number, "=every:", 7);
 	char *end = NULL;
-	long nth = number ? strtol(number + 1, &end, 10) : 0;
+	long n = number ? strtol(number + (every ? 7 : 1), &end, 10) : 0;
 
-	if (nth < 1 || *end)
+	if (n < 1 || *end)
 		die(EXIT_QUIRE, "--fail '%s' is not a point of failure and a number", text);
-	if (len == 8 && !strncmp(text, "failslab", len))
-		o->fail_slab = nth;
-	else if (len == 15 && !strncmp(text, "fail_page_alloc", len))
-		o->fail_page = nth;
-	else
-		die(EXIT_QUIRE, "--fail '%s' is not known; it can be: failslab, fail_page_alloc",
-		    text);
+	if (n > INT32_MAX)
+		n = INT32_MAX;
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+		if (len != strlen(points[i].name) || strncmp(text, points[i].name, len))
+			continue;
+		*(every ? &points[i].fail->interval : &points[i].fail->nth) = (int32_t)n;
+		return;
+	}
+	die(EXIT_QUIRE,
+	    "--fail '%s' is not known; it can be: failslab, fail_page_alloc, fail_block", text);
 }
 
 static void take_option(struct options *o, int option)

@@ -193,6 +193,7 @@ static json_t *memory_json(const struct report *r)
 	put(memory, "kernel_stack_bytes", s->kernel_stack_kb * 1024);
 	json_object_set_new(memory, "zones", zones);
 	put(memory, "failed_allocations", s->failed_allocations);
+	put(memory, "failed_transfers", s->failed_transfers);
 	json_object_set_new(memory, "vm_events", events);
 	return memory;
 }

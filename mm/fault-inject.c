@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Allocations that fail on purpose. Calls are counted only while a point is armed; to count what
+ * Allocations and transfers that fail on purpose. Calls are counted only while a point is armed; to count what
  * a piece of work makes without failing any, arm nth with INT_MAX.
  */
 #include <quire/fault-inject.h>
@@ -8,6 +8,7 @@
 
 struct fault_attr fail_page_alloc;
 struct fault_attr failslab;
+struct fault_attr fail_block;
 
 /* Counts nth down, by one CPU at a time; whoever takes it to 0 fails, and the point is off. */
 static bool nth_reached(struct fault_attr *attr)

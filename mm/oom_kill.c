@@ -280,6 +280,8 @@ bool out_of_memory(gfp_t gfp, unsigned int order)
 
 bool pagefault_out_of_memory(unsigned int tries)
 {
-	return tries < MAX_FAULT_RETRIES && !machine_is_dying() &&
-	       out_of_memory(GFP_HIGHUSER_MOVABLE, 0);
+	if (tries >= MAX_FAULT_RETRIES || machine_is_dying())
+		return false;
+	/* The allocator has killed already if there was a reason: one failure is tried again. */
+	return !tries || out_of_memory(GFP_HIGHUSER_MOVABLE, 0);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault-inject.h - make allocations fail on purpose.
+ * fault-inject.h - make allocations and transfers fail on purpose.
  *
  * A test arms a point, runs, and looks whether the error reached the caller and nothing leaked.
- * should_fail() is consulted once per page allocation and once per slab allocation.
+ * should_fail() is consulted once per page allocation, once per slab allocation and, by a port, once
+ * per transfer of machine_block_rw().
  */
 #ifndef QUIRE_FAULT_INJECT_H
 #define QUIRE_FAULT_INJECT_H
@@ -25,6 +26,7 @@ struct fault_attr {
 
 extern struct fault_attr fail_page_alloc;
 extern struct fault_attr failslab;
+extern struct fault_attr fail_block; /* -EIO, and nothing is transferred */
 
 bool should_fail_slow(struct fault_attr *attr);
 

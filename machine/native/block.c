@@ -13,6 +13,7 @@
  * A guest that has the file open at the moment (exec, mmap) lets machine_block_rw() use that
  * descriptor instead: native_task.io_dev, io_fd.
  */
+#include <quire/fault-inject.h>
 #include <quire/string.h>
 
 #include "native.h"
@@ -267,6 +268,8 @@ int machine_block_rw(u64 dev, pgoff_t index, struct page *const *pages, unsigned
 {
 	struct native_task *t = current_native();
 
+	if (should_fail(&fail_block))
+		return -EIO;
 	if (!write && t->io_dev == dev && dev)
 		return direct_read(t->io_fd, index, pages, n);
 	if (swap_io(dev, index, pages, n, write))

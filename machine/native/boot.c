@@ -62,6 +62,12 @@ static unsigned long settle(void)
 	return objects;
 }
 
+static void arm(struct fault_attr *attr, const struct native_fail *fail)
+{
+	attr->nth = fail->nth;
+	attr->interval = fail->interval;
+}
+
 static long do_boot(void *unused)
 {
 	struct native_task *t = current_native();
@@ -78,8 +84,9 @@ static long do_boot(void *unused)
 	cpu_init(machine_params.nr_cpus);
 	cpu_get(t);
 	strscpy(boot_command_line, machine_params.kernel_args, sizeof(boot_command_line));
-	failslab.nth = (s32)min_t(s64, machine_params.fail_slab, INT_MAX);
-	fail_page_alloc.nth = (s32)min_t(s64, machine_params.fail_page, INT_MAX);
+	arm(&failslab, &machine_params.fail_slab);
+	arm(&fail_page_alloc, &machine_params.fail_page);
+	arm(&fail_block, &machine_params.fail_block);
 	ret = mm_init();
 	if (!ret) {
 		fork_init();
@@ -295,6 +302,7 @@ static long do_snapshot(void *arg)
 	s->swap_peak_pages = peak_swap_pages;
 	s->failed_allocations = (u64)atomic_long_read(&failslab.failed) +
 				(u64)atomic_long_read(&fail_page_alloc.failed);
+	s->failed_transfers = (u64)atomic_long_read(&fail_block.failed);
 	s->file_pages = node_page_state(NR_FILE_PAGES);
 	s->slab_pages = node_page_state(NR_SLAB_UNRECLAIMABLE);
 	s->pgtable_pages = node_page_state(NR_PAGETABLE);

@@ -55,7 +55,10 @@ struct machine_params {
 	bool trace;
 	bool verbose;
 	int32_t randomize; /* the host's randomize_va_space */
-	int64_t fail_slab, fail_page; /* the Nth allocation fails; 0: none */
+	/* What fails of each point: the Nth, or each Nth; 0: none. */
+	struct native_fail {
+		int32_t nth, interval;
+	} fail_slab, fail_page, fail_block;
 	char kernel_args[512]; /* boot_command_line */
 	bool use_seccomp; /* user dispatch is not available */
 	bool patch_calls; /* call sites used often become jumps */
@@ -236,6 +239,7 @@ struct machine_snapshot {
 	const char *zone_name[3];
 	uint64_t vm_event[MAX_VM_EVENTS];
 	uint64_t failed_allocations; /* on purpose */
+	uint64_t failed_transfers; /* on purpose */
 	uint64_t swap_pages, swap_peak_pages; /* of all areas; most in use at a time */
 	uint64_t file_pages, slab_pages, pgtable_pages, kernel_stack_kb;
 };

@@ -78,7 +78,8 @@ def test_wrong_values():
     for swap in '', 'x', '1M,,', '1M,a,b', '1M,prio=', '1M,prio=-1', '1M,prio=32768', '1K', '9T', '-1M':
         fails(['run', '--swap', swap, 'true'], 125, '--swap')
     fails(['run', *['--swap', '1M'] * 17, 'true'], 125, 'at most')
-    for fail in 'failslab', 'failslab=', 'failslab=0', 'failslab=x', 'slab=1', '=1', 'failslab=1x':
+    for fail in ('failslab', 'failslab=', 'failslab=0', 'failslab=x', 'slab=1', '=1', 'failslab=1x',
+                 'failslab=every:', 'failslab=every:0', 'fail_blocks=1', 'fail_bloc=1'):
         fails(['run', '--fail', fail, 'true'], 125, '--fail')
     fails(['run', '--kernel-args', 'x' * 512, 'true'], 125, '--kernel-args')
 
