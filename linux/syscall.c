@@ -58,6 +58,8 @@ static long refuse_hugetlb(struct mm_struct *mm, unsigned long addr, unsigned lo
 		if (flags & MAP_FIXED_NOREPLACE && taken)
 			return -EEXIST;
 	}
+	if (type == MAP_SHARED_VALIDATE && flags & (MAP_SYNC | MAP_FIXED_NOREPLACE))
+		return -EOPNOTSUPP;
 	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
 		return -EINVAL;
 	/* That there are none is found out when the place has been cleared. */

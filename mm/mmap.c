@@ -202,6 +202,8 @@ static vm_flags_t calc_vm_flags(const struct mmap_request *req)
 		f |= VM_GROWSDOWN;
 	if (req->flags & MAP_LOCKED)
 		f |= VM_LOCKED;
+	if (req->flags & MAP_SYNC)
+		f |= VM_SYNC;
 	if (req->flags & MAP_STACK)
 		f |= VM_NOHUGEPAGE;
 	return f | req->mm->def_flags | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;

@@ -93,6 +93,7 @@ _Static_assert(sizeof(struct page) == 64, "struct page must stay one cache line"
 #define VM_LOCKONFAULT 0x00080000UL
 #define VM_ACCOUNT 0x00100000UL
 #define VM_NORESERVE 0x00200000UL
+#define VM_SYNC 0x00800000UL /* MAP_SYNC; of effect on storage that is memory */
 #define VM_WIPEONFORK 0x02000000UL
 #define VM_DONTDUMP 0x04000000UL
 #define VM_HUGEPAGE 0x20000000UL

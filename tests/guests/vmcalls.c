@@ -179,6 +179,8 @@ static void test_order(void)
 	map(3, 1, RW, ANON | MAP_FIXED, -1, 0);
 	SAY(map(0, 1, RW, ANON | MAP_FIXED_NOREPLACE | MAP_HUGETLB, -1, 0));
 	SAY(map(0, 1, RW, ANON | MAP_FIXED | MAP_HUGETLB | 5 << 26, -1, 0));
+	SAY(map(0, 3, RW, MAP_ANONYMOUS | MAP_SHARED_VALIDATE | MAP_SYNC | MAP_HUGETLB, -1, 0));
+	SAY(map(4, 1, RW, ANON | MAP_FIXED | MAP_SYNC, -1, 0)); /* keeps apart */
 	layout(NULL);
 	SAY(map(0, 1, RW, ANON | MAP_FIXED | MAP_HUGETLB, -1, 0));
 	layout(NULL);
