@@ -541,6 +541,8 @@ unsigned long try_to_free_pages_locked(struct address_space *mapping, unsigned l
 		.locked = mapping,
 		.nr_to_reclaim = max(SWAP_CLUSTER_MAX, nr),
 		.swappiness = vm_swappiness,
+		/* Shared memory is other memory. */
+		.floor = mapping->host->i_kind == INODE_SHMEM ? reclaim_cache_floor() : 0,
 	};
 
 	return do_try_to_free_pages(&sc);
