@@ -22,7 +22,8 @@ static inline void write_header(u64 dev, u32 last_page, const u32 *bad, u32 nr_b
 	memcpy(h + 1024, &version, 4);
 	memcpy(h + 1028, &last_page, 4);
 	memcpy(h + 1032, &nr_bad, 4);
-	memcpy(h + 1536, bad, nr_bad * 4);
+	if (nr_bad)
+		memcpy(h + 1536, bad, nr_bad * 4);
 	memcpy(h + PAGE_SIZE - 10, "SWAPSPACE2", 10);
 }
 
