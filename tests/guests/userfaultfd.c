@@ -146,10 +146,15 @@ static void on_pagefault(struct monitor *m, const struct uffd_msg *msg)
 		protect(m->fd, at, PAGE, false);
 	else if (msg->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_MINOR)
 		cont(m->fd, at, PAGE);
-	else if (m->zero)
-		zero(m->fd, at, PAGE);
-	else if (copy(m->fd, at, m->page, PAGE, 0) && errno == EEXIST)
-		wake(m->fd, at, PAGE);
+	else if (!m->zero) {
+		/* Without memory at the first try (--fail) there may be some at the next. */
+		while (copy(m->fd, at, m->page, PAGE, 0) && errno == ENOMEM)
+			;
+		if (copied == -EEXIST)
+			wake(m->fd, at, PAGE);
+	} else
+		while (zero(m->fd, at, PAGE) && errno == ENOMEM)
+			;
 }
 
 static void on_message(struct monitor *m, const struct uffd_msg *msg)
