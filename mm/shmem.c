@@ -216,7 +216,10 @@ struct page *shmem_get_page(struct address_space *mapping, pgoff_t index, bool *
 	if (!page)
 		return ERR_PTR(-ENOMEM);
 	__SetPageSwapBacked(page);
-	err = add_to_page_cache(page, mapping, index, GFP_KERNEL);
+	/* The allocator's own reclaim would find this object locked, which may be all that there is. */
+	err = add_to_page_cache(page, mapping, index, GFP_NOWAIT);
+	if (err && try_to_free_pages_locked(mapping, 1))
+		err = add_to_page_cache(page, mapping, index, GFP_KERNEL);
 	if (err) {
 		put_page(page);
 		return ERR_PTR(err);
