@@ -93,12 +93,18 @@ struct sync_queue {
 	struct host_siginfo info[NR_SYNC_SIGNALS];
 };
 
+enum user_access {
+	USER_ACCESS_NONE,
+	USER_ACCESS_COPIES,
+	USER_ACCESS_FLUSHES, /* the same, while it carries out a flush */
+};
+
 struct native_task {
 	struct task_struct task; /* first */
 	struct hmm *hmm;
 	struct list_head hmm_node;
 	u32 state; /* enum task_state */
-	u32 user_access; /* usercopy.c: 1 while it uses the host's mappings in state KERNEL */
+	u32 user_access; /* enum user_access: it uses the host's mappings in state KERNEL (usercopy.c) */
 	u32 work; /* WORK_* */
 	u32 last_cpu; /* token it had; task.cpu: the one it holds, valid in KERNEL */
 	bool is_service; /* not a guest: the command or the keeper calling into the core */

@@ -6,11 +6,11 @@
  * in state USER:
  *
  *   task                                     who flushes
- *   mark = 1                                 flush_req + 1
+ *   mark                                     flush_req + 1
  *   a flush is pending? carry it out         marked? kick it, and wait for flush_done
  *   copy        <---- SIGSYS -----------------'
  *     (handler: carry the flush out, go on)
- *   mark = 0
+ *   no mark
  *
  * Marks and requests are sequentially consistent: either the task sees the request before it begins, or the
  * flusher sees the mark. So no access meets a translation that somebody believes to be gone. The task holds
@@ -47,15 +47,29 @@ static bool range_ok(unsigned long addr, size_t n)
 	       (addr + n <= KERNEL_BASE || addr >= KERNEL_END);
 }
 
+/*
+ * A kick that comes in the middle of a flush of the task's own would have the handler wait for a lock that
+ * the task holds: it is left to the loop, which looks again when kicks count again.
+ */
+static void flush_marked(struct native_task *t)
+{
+	do {
+		__atomic_store_n(&t->user_access, USER_ACCESS_FLUSHES, __ATOMIC_SEQ_CST);
+		while (hmm_flush_pending(t->hmm))
+			hmm_do_flush(t->hmm);
+		__atomic_store_n(&t->user_access, USER_ACCESS_COPIES, __ATOMIC_SEQ_CST);
+	} while (hmm_flush_pending(t->hmm));
+}
+
 static size_t marked_copy(struct native_task *t, void *to, const void *from, size_t n)
 {
 	size_t left;
 
-	__atomic_store_n(&t->user_access, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&t->user_access, USER_ACCESS_COPIES, __ATOMIC_SEQ_CST);
 	if (unlikely(hmm_flush_pending(t->hmm)))
-		hmm_do_flush(t->hmm);
+		flush_marked(t);
 	left = raw_copy(to, from, n);
-	__atomic_store_n(&t->user_access, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&t->user_access, USER_ACCESS_NONE, __ATOMIC_RELEASE);
 	return n - left;
 }
 
@@ -94,8 +108,8 @@ bool usercopy_fault(struct native_task *t, struct host_ucontext *uc)
 
 void usercopy_kicked(struct native_task *t)
 {
-	if (t->user_access && hmm_flush_pending(t->hmm))
-		hmm_do_flush(t->hmm);
+	if (t->user_access == USER_ACCESS_COPIES && hmm_flush_pending(t->hmm))
+		flush_marked(t);
 }
 
 void usercopy_init(void)
