@@ -144,34 +144,21 @@ int machine_block_flush(u64 dev)
 
 size_t machine_copy_from_user(struct mm_struct *mm, void *to, unsigned long from, size_t n)
 {
-	(void)mm;
-	(void)to;
-	(void)from;
-	(void)n;
 	return 0;
 }
 
 size_t machine_copy_to_user(struct mm_struct *mm, unsigned long to, const void *from, size_t n)
 {
-	(void)mm;
-	(void)to;
-	(void)from;
-	(void)n;
 	return 0;
 }
 
 bool machine_block_hole(u64 dev, pgoff_t index)
 {
-	(void)dev;
-	(void)index;
 	return false;
 }
 
 int machine_block_punch(u64 dev, pgoff_t first, pgoff_t last)
 {
-	(void)dev;
-	(void)first;
-	(void)last;
 	return -EIO;
 }
 
