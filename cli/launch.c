@@ -443,6 +443,14 @@ static int open_dump(const struct options *o)
 	return fd;
 }
 
+/* Numbers of the machine that it has no use for: a guest's open() must not find them free. */
+static void take_spare_fds(int floor, int log_fd)
+{
+	for (int fd = floor; fd < floor + NATIVE_NR_FDS; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && dup2(log_fd, fd) < 0)
+			die(EXIT_QUIRE, "no descriptor %d: %s", fd, strerror(errno));
+}
+
 static void build(struct machine *m, int keeper_fd)
 {
 	int floor = choose_fd_floor(), log_fd = dup(STDERR_FILENO), dump_fd = open_dump(m->opt);
@@ -465,6 +473,7 @@ static void build(struct machine *m, int keeper_fd)
 	swap_open(m);
 	for (unsigned int i = 0; i < p->nr_swaps && i < NATIVE_SWAP_FDS; i++)
 		m->swap_fd[i] = move_fd(m->swap_fd[i], floor + NATIVE_SWAP_FD((int)i));
+	take_spare_fds(floor, p->log_fd);
 	p->fd_floor = floor;
 	p->fail_slab = m->opt->fail_slab;
 	if (m->opt->kernel_args)

@@ -52,6 +52,19 @@ CASES = [
     guest('swap-none', program='swap', timeout=120),
     guest('swap-little', program='swap', options=['--ram', '64M', '--swap', '1M,prio=1',
                                                   '--swap', '512K,prio=1'], timeout=120),
+    Case('descriptors', r'''
+ulimit -n 1024
+/usr/bin/python3 -I -c '
+import errno, os
+held = []
+try:
+    while True:
+        held.append(os.open("/dev/null", 0))
+        os.fstat(held[-1])
+except OSError as e:
+    print(errno.errorcode[e.errno], len(held) > 900)
+' 2>&1
+'''),
     # A file system whose files were used can be unmounted.
     Case('umount', r'''
 exec 2>&1
