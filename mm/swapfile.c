@@ -433,9 +433,12 @@ static int swapon_locked(u64 dev, const struct swap_header *h, const char *name,
 
 int do_swapon(u64 dev, u64 bytes, const char *name, int flags)
 {
-	struct page *page = alloc_page(GFP_KERNEL);
+	struct page *page;
 	int err;
 
+	if (bytes < 2 * PAGE_SIZE) /* the header, and a slot */
+		return -EINVAL;
+	page = alloc_page(GFP_KERNEL);
 	if (!page)
 		return -ENOMEM;
 	err = machine_block_rw(dev, 0, &page, 1, false);

@@ -68,6 +68,9 @@ static void headers_are_checked(void **state)
 	assert_int_equal(try_header(16 * PAGE_SIZE, 1, 1, 1, 0), -EINVAL);
 	write_header(d, 15, NULL, 0);
 	soft_blk_fail(d, false, 1, -EIO);
+	/* Too short for a header and a slot: nothing of it is read. */
+	assert_int_equal(do_swapon(d, 0, "x", 0), -EINVAL);
+	assert_int_equal(do_swapon(d, PAGE_SIZE, "x", 0), -EINVAL);
 	assert_int_equal(do_swapon(d, 16 * PAGE_SIZE, "x", 0), -EIO);
 	assert_int_equal(do_swapon(d, 16 * PAGE_SIZE, "x", 0), 0);
 	assert_int_equal(do_swapon(d, 16 * PAGE_SIZE, "x", 0), -EBUSY);
