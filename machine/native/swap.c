@@ -91,6 +91,9 @@ static long swapon_fd(long fd, const struct host_stat *st, int flags)
 		return -EBUSY;
 	if (!file)
 		return -EPERM;
+	/* No descriptor is on its way to the keeper that nobody waits for. */
+	if (st->st_size < (s64)(2 * PAGE_SIZE))
+		return -EINVAL;
 	err = native_keeper_add_swap(blkdev, (int)fd);
 	if (err)
 		return err;
