@@ -87,6 +87,25 @@ void change_protection(struct vm_area_struct *vma, unsigned long start, unsigned
 	spin_unlock(&mm->page_table_lock);
 }
 
+unsigned long pte_find(struct mm_struct *mm, unsigned long addr, unsigned long end,
+		       bool (*wanted)(pte_t pte, unsigned long arg), unsigned long arg)
+{
+	pte_t *ptep;
+
+	spin_lock(&mm->page_table_lock);
+	while (addr < end && (ptep = pte_next(mm, &addr, end))) {
+		unsigned long next = pmd_addr_end(addr, end);
+
+		for (; addr < next; addr += PAGE_SIZE, ptep++)
+			if (wanted(ptep_get(ptep), arg))
+				goto out;
+	}
+	addr = end;
+out:
+	spin_unlock(&mm->page_table_lock);
+	return addr;
+}
+
 /* ---- madvise(MADV_FREE) -------------------------------------------------------------------- */
 
 /*

@@ -358,26 +358,10 @@ static struct page *drop_early_copy(struct vm_area_struct *vma, unsigned long ad
 	return page;
 }
 
-/* The first address in [addr, end) with an early copy; end: there is none. */
-static unsigned long next_early_copy(struct mm_struct *mm, unsigned long addr, unsigned long end)
+static bool entry_is_early(pte_t pte, unsigned long unused)
 {
-	pte_t *ptep = NULL;
-
-	spin_lock(&mm->page_table_lock);
-	while (addr < end && (ptep = pte_next(mm, &addr, end))) {
-		unsigned long next = pmd_addr_end(addr, end);
-
-		while (addr < next && !pte_early(ptep_get(ptep))) {
-			addr += PAGE_SIZE;
-			ptep++;
-		}
-		if (addr < next)
-			break;
-	}
-	if (!ptep)
-		addr = end;
-	spin_unlock(&mm->page_table_lock);
-	return addr;
+	(void)unused;
+	return pte_early(pte);
 }
 
 /* What of the VMA is in [addr, end) and an early copy that still equals the file's page goes. */
@@ -388,7 +372,7 @@ static bool vma_drop_early_copies(struct vm_area_struct *vma, unsigned long addr
 
 	if (vma->vm_flags & VM_SHARED)
 		return true;
-	while ((addr = next_early_copy(vma->vm_mm, addr, end)) < end) {
+	while ((addr = pte_find(vma->vm_mm, addr, end, entry_is_early, 0)) < end) {
 		bool major;
 		struct page *original =
 			filemap_get_page(mapping, linear_page_index(vma, addr), false, &major);

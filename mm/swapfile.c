@@ -475,27 +475,9 @@ bool swap_area_info(unsigned int n, struct swap_area_info *info)
 
 /* ---- swapoff -------------------------------------------------------------------------------- */
 
-/* The first address in [addr, end) whose entry is of the area; end: there is none. */
-static unsigned long next_swapped(struct mm_struct *mm, unsigned long addr, unsigned long end,
-				  unsigned int type)
+static bool entry_is_of_area(pte_t pte, unsigned long type)
 {
-	pte_t *ptep;
-
-	spin_lock(&mm->page_table_lock);
-	while ((ptep = pte_next(mm, &addr, end))) {
-		unsigned long next = pmd_addr_end(addr, end);
-
-		for (; addr < next; addr += PAGE_SIZE, ptep++) {
-			pte_t pte = ptep_get(ptep);
-
-			if (is_swap_pte(pte) && swp_type(pte_to_swp_entry(pte)) == type)
-				goto out;
-		}
-	}
-	addr = end;
-out:
-	spin_unlock(&mm->page_table_lock);
-	return addr;
+	return is_swap_pte(pte) && swp_type(pte_to_swp_entry(pte)) == type;
 }
 
 static int unuse_vma(struct vm_area_struct *vma, unsigned int type)
@@ -504,7 +486,8 @@ static int unuse_vma(struct vm_area_struct *vma, unsigned int type)
 
 	if (!vma->anon_vma)
 		return 0;
-	while ((addr = next_swapped(vma->vm_mm, addr, vma->vm_end, type)) < vma->vm_end) {
+	while ((addr = pte_find(vma->vm_mm, addr, vma->vm_end, entry_is_of_area, type)) <
+	       vma->vm_end) {
 		vm_fault_t ret = handle_mm_fault(vma, addr, FAULT_FLAG_REMOTE);
 
 		if (ret & VM_FAULT_ERROR)

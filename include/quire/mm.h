@@ -325,6 +325,12 @@ pte_t *pte_lookup(struct mm_struct *mm, unsigned long addr);
  * The slots behind it, up to the next multiple of PMD_SIZE, follow in memory. NULL: none.
  */
 pte_t *pte_next(struct mm_struct *mm, unsigned long *addr, unsigned long end);
+/*
+ * The first address in [addr, end) whose slot, in a table that is there, holds what is wanted; end: none
+ * does. Takes page_table_lock; what is there may have changed when it returns.
+ */
+unsigned long pte_find(struct mm_struct *mm, unsigned long addr, unsigned long end,
+		       bool (*wanted)(pte_t pte, unsigned long arg), unsigned long arg);
 /* Makes the tables. Takes page_table_lock itself only to link a new table. NULL: no memory. */
 pte_t *pte_alloc_map(struct mm_struct *mm, unsigned long addr);
 /*

@@ -96,21 +96,11 @@ static unsigned long dump_size(const struct vm_area_struct *vma, u32 filter)
 		       : 0;
 }
 
-/* The first page from *addr on with an entry of its own; untouched memory needs no copy. */
-static bool next_entry(struct mm_struct *mm, unsigned long *addr, unsigned long end)
+/* The page has contents of its own; untouched memory needs no copy. */
+static bool entry_has_contents(pte_t pte, unsigned long unused)
 {
-	bool found = false;
-	pte_t *ptep;
-
-	spin_lock(&mm->page_table_lock);
-	while (!found && *addr < end && (ptep = pte_next(mm, addr, end))) {
-		unsigned long next = min((*addr & PMD_MASK) + PMD_SIZE, end);
-
-		for (; *addr < next && !found; *addr += found ? 0 : PAGE_SIZE, ptep++)
-			found = !pte_none(ptep_get(ptep)) && !pte_special(ptep_get(ptep));
-	}
-	spin_unlock(&mm->page_table_lock);
-	return found;
+	(void)unused;
+	return !pte_none(pte) && !pte_special(pte);
 }
 
 /* What the core file gets of a VMA; bounds and flags as they were when it was found. */
@@ -125,9 +115,12 @@ static void copy_vma(struct mm_struct *mm, const struct core_vma *v)
 	if (host_syscall(__NR_mmap, v->start, v->end - v->start, PROT_READ | PROT_WRITE,
 			 HOST_MAP_RESERVED | MAP_FIXED, -1) < 0)
 		return;
-	for (unsigned long addr = v->start;
-	     addr < v->dump && (!v->sparse || next_entry(mm, &addr, v->dump)); addr += PAGE_SIZE)
-		access_remote_mm(mm, addr, (void *)addr, PAGE_SIZE, false, true);
+	for (unsigned long addr = v->start; addr < v->dump; addr += PAGE_SIZE) {
+		if (v->sparse)
+			addr = pte_find(mm, addr, v->dump, entry_has_contents, 0);
+		if (addr < v->dump)
+			access_remote_mm(mm, addr, (void *)addr, PAGE_SIZE, false, true);
+	}
 	if (v->dump < v->end)
 		host_syscall(__NR_madvise, v->dump, v->end - v->dump, HOST_MADV_DONTDUMP);
 	host_syscall(__NR_mprotect, v->start, v->end - v->start, v->prot);
